@@ -1,0 +1,1 @@
+"""Automatic differentiation over numpy: primitives, eager Tensors, the static Graph and its derivatives."""

@@ -1,0 +1,379 @@
+"""Structural operations: which entry goes where, and sums of products.
+
+Each is linear in every argument and states its transpose; a frozen value, so that equal ones are one node of a graph.
+All work on float64 arrays in C order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optcli.autograd.kernels import into
+from optcli.autograd.ops import Shape, call, chain, eq, where
+
+Array = NDArray[np.float64]
+
+
+class Structural:
+    """Base of the structural operations; `vjp` gives the cotangents of the arguments."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__.lower()
+
+    def __call__(self, *args: Any) -> Any:
+        return call(self, args)
+
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        raise AssertionError("each operation knows its shape")
+
+    def kernel(self, *args: Any, out: Any = None) -> Any:
+        raise AssertionError("each operation has a kernel")
+
+    def vjp(self, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:
+        """The cotangent of argument i, given that of the result (in full shape)."""
+        raise AssertionError("each operation has a transpose")
+
+    def jvp(self, tangents: Sequence[Any], y: Any, args: tuple[Any, ...]) -> Any:
+        """The tangent of the result; None stands for a zero tangent. Right for operations linear in one argument."""
+        return self(*tangents)
+
+
+def shape_of(value: Any) -> Shape:
+    shape: Shape = getattr(value, "shape", ())
+    return shape
+
+
+# ------------------------------------------------------------------ places
+
+
+@dataclass(frozen=True)
+class Strided:
+    """The entries offset + sum(k_d*strides[d]) of a flat array, for 0 <= k_d < shape[d]."""
+
+    offset: int
+    strides: tuple[int, ...]
+    shape: Shape
+
+    def view(self, x: Array) -> Any:
+        if not self.shape:
+            return x.reshape(-1)[self.offset]
+        if 0 in self.shape:
+            return np.empty(self.shape)
+        return np.ndarray(self.shape, np.float64, x, 8 * self.offset, tuple(8 * s for s in self.strides))
+
+    def add_into(self, target: Array, values: Any) -> None:
+        """target[places] += values, right also where places coincide."""
+        if 0 in self.shape:
+            return
+        if not self.shape:
+            target.reshape(-1)[self.offset] += values
+            return
+        if self.injective():
+            view = self.view(target)
+            view += values
+            return
+        # places coincide: peel off the shortest axis, one pass for each of its entries
+        axis = int(np.argmin(self.shape))
+        rest = Strided(self.offset, _without(self.strides, axis), _without(self.shape, axis))
+        for k in range(self.shape[axis]):
+            moved = Strided(self.offset + k * self.strides[axis], rest.strides, rest.shape)
+            moved.add_into(target, np.take(values, k, axis=axis))
+
+    def injective(self) -> bool:
+        reach = 0
+        for stride, count in sorted(zip(map(abs, self.strides), self.shape, strict=True)):
+            if count > 1 and stride <= reach:
+                return False
+            reach += stride * (count - 1)
+        return True
+
+    def is_whole(self, size: int) -> bool:
+        """Whether these are all `size` entries in their order."""
+        return (
+            self.offset == 0
+            and math.prod(self.shape) == size
+            and all(
+                stride == math.prod(self.shape[d + 1 :]) for d, stride in enumerate(self.strides) if self.shape[d] > 1
+            )
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Gather:
+    """The entries of a flat array whose numbers stand in an integer array, each as often as it stands there."""
+
+    index: NDArray[np.int64]
+
+    @property
+    def shape(self) -> Shape:
+        return self.index.shape
+
+    def view(self, x: Array) -> Any:
+        return x.reshape(-1)[self.index]
+
+    def add_into(self, target: Array, values: Any) -> None:
+        flat = target.reshape(-1)
+        flat += np.bincount(
+            self.index.reshape(-1), np.broadcast_to(values, self.index.shape).reshape(-1), minlength=flat.size
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Gather) and np.array_equal(self.index, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.index.shape, self.index.tobytes()))
+
+
+Places = Strided | Gather
+
+
+def _without(values: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return values[:axis] + values[axis + 1 :]
+
+
+@dataclass(frozen=True)
+class Take(Structural):
+    """Entries of an array: index, slice with a stride, transpose, diagonal, windows."""
+
+    places: Places
+    source: Shape
+
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        return self.places.shape
+
+    def kernel(self, x: Any, out: Any = None) -> Any:
+        taken = self.places.view(np.ascontiguousarray(x))
+        return taken if out is None else into(taken, out)
+
+    def vjp(self, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:
+        return Scatter((self.places,), self.source)(cotangent)
+
+
+@dataclass(frozen=True)
+class Scatter(Structural):
+    """Zeros of a shape, with each argument added at its places: the transpose of Take."""
+
+    places: tuple[Places, ...]
+    target: Shape
+
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        return self.target
+
+    def kernel(self, *args: Any, out: Any = None) -> Any:
+        if out is None:
+            out = np.zeros(self.target)
+        else:
+            out[...] = 0.0
+        for places, values in zip(self.places, args, strict=True):
+            places.add_into(out, values)
+        return out if self.target else out[()]
+
+    def vjp(self, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:
+        return Take(self.places[i], self.target)(cotangent)
+
+    def jvp(self, tangents: Sequence[Any], y: Any, args: tuple[Any, ...]) -> Any:
+        known = [(p, t) for p, t in zip(self.places, tangents, strict=True) if t is not None]
+        return Scatter(tuple(p for p, _ in known), self.target)(*(t for _, t in known))
+
+
+# ------------------------------------------------------------------ shapes
+
+
+@dataclass(frozen=True)
+class Reshape(Structural):
+    """The same entries in the same (C) order under another shape."""
+
+    shape: Shape
+    source: Shape
+
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        return self.shape
+
+    def kernel(self, x: Any, out: Any = None) -> Any:
+        return into(np.reshape(x, self.shape)[()], out)
+
+    def vjp(self, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:
+        return reshape(cotangent, self.source)
+
+
+@dataclass(frozen=True)
+class Broadcast(Structural):
+    """numpy's broadcasting to a shape, as a view."""
+
+    shape: Shape
+
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        return self.shape
+
+    def kernel(self, x: Any, out: Any = None) -> Any:
+        return into(np.broadcast_to(x, self.shape), out)
+
+    def vjp(self, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:
+        return sum_to(cotangent, self.shape, shape_of(args[0]))
+
+
+@dataclass(frozen=True)
+class Sum(Structural):
+    """The sum over some axes, in numpy's pairwise order."""
+
+    axes: tuple[int, ...]
+    source: Shape
+
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        return tuple(n for d, n in enumerate(self.source) if d not in self.axes)
+
+    def kernel(self, x: Any, out: Any = None) -> Any:
+        return np.sum(x, axis=self.axes, out=out)
+
+    def vjp(self, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:
+        if shape_of(cotangent) == ():
+            return cotangent  # one number stands for equal entries
+        return reshape(cotangent, tuple(1 if d in self.axes else n for d, n in enumerate(self.source)))
+
+
+def reshape(x: Any, shape: Shape) -> Any:
+    """`x` under another shape, itself where that is its shape."""
+    source = shape_of(x)
+    return x if source == shape else Reshape(shape, source)(x)
+
+
+def expand(x: Any, shape: Shape) -> Any:
+    """`x` broadcast to `shape`, itself where that is its shape."""
+    return x if shape_of(x) == shape else Broadcast(shape)(x)
+
+
+def sum_to(x: Any, shape: Shape, target: Shape) -> Any:
+    """The transpose of broadcasting `target` to `shape`.
+
+    `x` may itself have fewer entries than `shape`: an axis of length 1, or none, stands for equal entries, so that
+    a sum over it is a product with its length.
+    """
+    if shape == target:
+        return x
+    here = shape_of(x)
+    here = (1,) * (len(shape) - len(here)) + here
+    wanted = (1,) * (len(shape) - len(target)) + target
+    summed = tuple(d for d, n in enumerate(here) if n != 1 and wanted[d] == 1)
+    equal = math.prod(n for d, n in enumerate(shape) if here[d] == 1 and wanted[d] == 1)
+    if summed:
+        x = reshape(x, here)
+        x = Sum(summed, here)(x)
+        here = tuple(1 if d in summed else n for d, n in enumerate(here))
+    elif len(target) < len(shape) and shape_of(x) == here:
+        x = reshape(x, tuple(n for d, n in enumerate(here) if d >= len(shape) - len(target)))
+        here = shape_of(x)
+        here = (1,) * (len(shape) - len(here)) + here
+    if equal != 1:
+        x = x * float(equal)
+    if math.prod(here) != 1:
+        x = reshape(x, tuple(n if wanted[d] != 1 else 1 for d, n in enumerate(here))[len(shape) - len(target) :])
+    return x
+
+
+# ------------------------------------------------------------------ sums of products
+
+
+@dataclass(frozen=True)
+class Contract(Structural):
+    """The sum of products of two arrays over shared axes: `out[labels] = sum a[left]*b[right]`.
+
+    Axes are named by small integers; each of an argument's axes stands in the other argument or in the result. With
+    `masked` a zero on either side gives zero, as adjoint products demand.
+    """
+
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    labels: tuple[int, ...]
+    masked: bool = field(default=False)
+
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        size = dict(zip(self.left, shapes[0], strict=True)) | dict(zip(self.right, shapes[1], strict=True))
+        return tuple(size[label] for label in self.labels)
+
+    def kernel(self, a: Any, b: Any, out: Any = None) -> Any:
+        result = self._product(a, b)
+        if self.masked and not np.isfinite(result).all():
+            result = self._masked(a, b)
+        return into(result, out)
+
+    def _product(self, a: Any, b: Any) -> Any:
+        left, right, labels = self.left, self.right, self.labels
+        if len(left) == 1 == len(right):
+            if not labels:
+                return np.dot(a, b)
+            if left != right:
+                return np.multiply.outer(a, b) if labels == left + right else np.multiply.outer(b, a)
+        if len(left) == 2 and len(right) == 1 and len(labels) == 1:
+            return a @ b if left[1:] == right else b @ a
+        if len(right) == 2 and len(left) == 1 and len(labels) == 1:
+            return b @ a if right[1:] == left else a @ b
+        return np.einsum(a, list(left), b, list(right), list(labels), optimize=True)
+
+    def _masked(self, a: Any, b: Any) -> Any:
+        every = sorted({*self.left, *self.right})
+        product = chain.kernel(_aligned(a, self.left, every), _aligned(b, self.right, every))
+        summed = np.sum(product, axis=tuple(d for d, label in enumerate(every) if label not in self.labels))
+        kept = [label for label in every if label in self.labels]
+        return np.transpose(summed, [kept.index(label) for label in self.labels])
+
+    def vjp(self, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:
+        if i == 0:
+            return Contract(self.labels, self.right, self.left, masked=True)(cotangent, args[1])
+        return Contract(self.labels, self.left, self.right, masked=True)(cotangent, args[0])
+
+    def jvp(self, tangents: Sequence[Any], y: Any, args: tuple[Any, ...]) -> Any:
+        masked = Contract(self.left, self.right, self.labels, masked=True)
+        parts = []
+        if tangents[0] is not None:
+            parts.append(masked(tangents[0], args[1]))
+        if tangents[1] is not None:
+            parts.append(masked(args[0], tangents[1]))
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+def _aligned(x: Any, labels: tuple[int, ...], every: Sequence[int]) -> Any:
+    present = [label for label in every if label in labels]
+    moved = np.transpose(x, [labels.index(label) for label in present])
+    return np.reshape(moved, [moved.shape[present.index(label)] if label in labels else 1 for label in every])
+
+
+@dataclass(frozen=True)
+class Norm(Structural):
+    """The Euclidean norm of all entries, without overflow on the way; its derivative at the origin is 0."""
+
+    source: Shape
+
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        return ()
+
+    def kernel(self, x: Any, out: Any = None) -> Any:
+        flat = np.reshape(x, -1)
+        square = np.dot(flat, flat)
+        # squares below 1e-280 lose digits and above 1e300 overflow: scale only there
+        if not 1e-280 < square < 1e300:
+            scale = np.max(np.abs(flat), initial=0.0)
+            if scale == 0.0 or not np.isfinite(scale):
+                return into(scale, out)
+            scaled = flat / scale
+            return into(scale * np.sqrt(np.dot(scaled, scaled)), out)
+        return into(np.sqrt(square), out)
+
+    def vjp(self, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:
+        return chain(cotangent, self._direction(y, args[0]))
+
+    def jvp(self, tangents: Sequence[Any], y: Any, args: tuple[Any, ...]) -> Any:
+        axes = tuple(range(len(self.source)))
+        return Contract(axes, axes, (), masked=True)(tangents[0], self._direction(y, args[0]))
+
+    @staticmethod
+    def _direction(y: Any, x: Any) -> Any:
+        return where(eq(y, 0.0), 0.0, x / y)

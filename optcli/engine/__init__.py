@@ -1,0 +1,1 @@
+"""Engines: a Graph becomes a Plan, a compiled function of its inputs."""
