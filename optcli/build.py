@@ -1,0 +1,226 @@
+"""Text → objective → Problem: the one place where expr, autograd, engine and optimize meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optcli.autograd.gradient import gradient, hessian_vector_product
+from optcli.autograd.graph import Graph
+from optcli.engine.numpy_engine import Plan, overflowed
+from optcli.errors import ExpressionError, FileError, UsageError, did_you_mean, nearest, visible
+from optcli.expr.parse import Syntax, parse
+from optcli.expr.resolve import FUNCTIONS, resolve
+from optcli.layout import Layout
+
+if TYPE_CHECKING:
+    from optcli.library import Entry
+    from optcli.optimize.problem import Problem
+
+Array = NDArray[np.float64]
+ENGINES = ("auto", "native", "numpy")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a FUNCTION argument stands for: the text of the expression, and where it came from."""
+
+    text: str
+    label: str  # the library's name, or the text or path as given
+    entry: Entry | None = None
+    comments: bool = False
+
+
+def source(function: str) -> Source:
+    """Find a FUNCTION: a library name, a path to a .yaml or .txt file, or else an expression.
+
+    Raises ExpressionError for a bare name that is no library function, FileError for files that cannot be read.
+    """
+    from optcli import library
+
+    name = function.strip()
+    if name.lower() in library.names():
+        entry = library.get(name)
+        return Source(entry.expression, entry.name, entry)
+    if name.endswith((".yaml", ".yml", ".txt")) and "\n" not in name and "\0" not in name:
+        return _file(name)
+    if name.isidentifier():
+        tokens = parse(function)
+        if tokens.nodes[tokens.root].kind == "name":
+            known = nearest(name, [*library.names(), *FUNCTIONS])
+            hint = f"Did you mean {' or '.join(known)}? " if known else "`optcli functions` lists the library. "
+            raise ExpressionError(
+                f"there is no function {visible(name)}", function, (0, len(function)), f"{hint}To minimize a variable write ({name})."
+            )
+    return Source(function, function)
+
+
+def _file(name: str) -> Source:
+    from optcli import library
+
+    path = Path(name)
+    if name.endswith(".txt"):
+        try:
+            return Source(path.read_bytes().decode("utf-8"), name, comments=True)
+        except UnicodeDecodeError as error:
+            raise FileError(f"{visible(name)}: byte {error.start} is not UTF-8", "Save the file as UTF-8.") from None
+        except OSError as error:
+            raise FileError(f"{visible(name)}: {error.strerror or error}", "Check the path.") from None
+    entry = library.load_file(path)
+    return Source(entry.expression, name, entry)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A scalar function of a flat vector x, shape (layout.size,), with exact derivatives.
+
+    Values, gradients, and products come from plans that are compiled at their first use.
+    """
+
+    text: str
+    syntax: Syntax | None
+    expression: Any  # SymPy
+    layout: Layout
+    params: Mapping[str, float]
+    graph: Graph
+    _parts: dict[str, slice] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_parts", self.layout.slices())
+
+    @cached_property
+    def value_plan(self) -> Plan:
+        return Plan(self.graph)
+
+    @cached_property
+    def gradient_graph(self) -> Graph:
+        return gradient(self.graph)
+
+    @cached_property
+    def gradient_plan(self) -> Plan:
+        return Plan(self.gradient_graph)
+
+    @cached_property
+    def product_plan(self) -> Plan:
+        return Plan(hessian_vector_product(self.graph))
+
+    @cached_property
+    def _all_scalar(self) -> bool:
+        return all(not variable.shape for variable in self.layout.variables)
+
+    def inputs(self, x: Array) -> list[Any]:
+        """The flat vector as the graph's inputs, without copying vectors."""
+        if self._all_scalar:
+            return list(x)
+        return [
+            x[part].reshape(variable.shape) if variable.shape else x[part.start]
+            for variable, part in zip(self.layout.variables, self._parts.values(), strict=True)
+        ]
+
+    def _flat(self, parts: list[Any]) -> Array:
+        if self._all_scalar:
+            return np.array(parts, dtype=np.float64)
+        flat = np.empty(self.layout.size)
+        for part, place in zip(parts, self._parts.values(), strict=True):
+            flat[place] = np.reshape(part, -1)
+        return flat
+
+    def value(self, x: Array) -> float:
+        return float(self.value_plan(*self.inputs(x))[0])
+
+    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
+        """The value and a new array of shape (size,)."""
+        value, *parts = self.gradient_plan(*self.inputs(x))
+        return float(value), self._flat(parts)
+
+    def hvp(self, x: Array, v: Array) -> Array:
+        """The product of the Hessian at x with v, shape (size,)."""
+        return self._flat(self.product_plan(*self.inputs(x), *self.inputs(v)))
+
+    def hessian(self, x: Array) -> Array:
+        """The Hessian, shape (size, size), by one product for each column."""
+        columns = [self.hvp(x, unit) for unit in np.eye(self.layout.size)]
+        return np.array(columns).reshape(self.layout.size, self.layout.size).T
+
+    def overflowed(self, x: Array) -> bool:
+        """Whether what is not finite at x is a number too large, in value or gradient."""
+        return overflowed(self.gradient_graph, self.inputs(x))
+
+
+def build(
+    text: str,
+    params: Mapping[str, float] | None = None,
+    data: Mapping[str, Array] | None = None,
+    comments: bool = False,
+) -> Objective:
+    """The objective of a text. Everything that can be refused is refused before SymPy is imported.
+
+    Raises ExpressionError.
+    """
+    params, data = dict(params or {}), dict(data or {})
+    syntax = parse(text, comments)
+    _known_names(syntax, params, "parameter")
+    _known_names(syntax, data, "data array")
+    resolved = resolve(syntax, params, data)
+
+    from optcli.expr.lower import lower
+    from optcli.expr.typed import to_sympy
+
+    expression = to_sympy(resolved)
+    graph = lower(expression, resolved.layout, params, data, resolved.first)
+    return Objective(text, syntax, expression, resolved.layout, params, graph)
+
+
+def build_sympy(expression: Any, params: Mapping[str, float] | None = None) -> Objective:
+    """The objective of a SymPy expression. Raises ExpressionError where SymPy says what the language cannot."""
+    from optcli.expr.given import read
+    from optcli.expr.lower import lower
+
+    params = dict(params or {})
+    layout, first = read(expression, params)
+    return Objective(str(expression), None, expression, layout, params, lower(expression, layout, params, {}, first))
+
+
+def _known_names(syntax: Syntax, given: Mapping[str, Any], what: str) -> None:
+    for name in given:
+        if name not in syntax.names:
+            bound = sorted({node.value[0] for node in syntax.nodes if node.kind == "bound"})
+            remedy = did_you_mean(name, syntax.names) or (
+                f"{name} is the index of a Sum here." if name in bound else f"The names are {', '.join(syntax.names[:8])}."
+            )
+            raise UsageError(f"there is no {what} {visible(name)} in {visible(syntax.text[:60])}", remedy)
+
+
+def problem(
+    objective: Objective, maximize: bool = False, lower: Array | None = None, upper: Array | None = None
+) -> Problem:
+    """The Problem of minimizing the objective, or its negative, within bounds of shape (size,)."""
+    from optcli.optimize.problem import Problem
+
+    value, both = objective.value, objective.value_and_gradient
+    if maximize:
+
+        def negative(x: Array) -> float:
+            return -objective.value(x)
+
+        def negative_both(x: Array) -> tuple[float, Array]:
+            f, g = objective.value_and_gradient(x)
+            return -f, -g
+
+        value, both = negative, negative_both
+    return Problem(
+        objective.layout.size, value, both, lower=lower, upper=upper, overflow=objective.overflowed
+    )
+
+
+def engine(wanted: str) -> str:
+    """The engine that will be used. Raises UsageError for one that is not there."""
+    if wanted == "native":
+        raise UsageError("the native engine is not part of this version", "Use --engine numpy, or leave it to auto.")
+    return "numpy"

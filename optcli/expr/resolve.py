@@ -1,0 +1,401 @@
+"""What the names of a syntax mean: functions and their arguments, constants, vectors and the ranges of their indices.
+
+Everything that can be refused is refused here, before SymPy is imported.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optcli.autograd import ops
+from optcli.errors import ExpressionError, did_you_mean, nearest, visible
+from optcli.expr.indices import Index, IndexFault, Scope, Uses, number
+from optcli.expr.parse import CONDITIONS, Syntax, SyntaxNode
+from optcli.layout import Layout, Variable
+
+Array = NDArray[np.float64]
+FUNCTIONS: dict[str, ops.Op] = {spelling: op for op in ops.OPS.values() for spelling in op.spellings}
+WHOLE_VECTOR = {"sum": 1, "dot": 2, "norm": 1}  # functions of whole vectors, with their number of arguments
+SPECIAL = {"Piecewise", "Sum", "Product", *WHOLE_VECTOR}
+ALSO_NAMES = {"gamma", "sum", "dot", "norm"}  # functions whose name alone is an ordinary variable
+VALUES = {"pi": np.pi, "E": np.e}
+ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "neg": ops.neg.kernel,
+    "+": ops.add.kernel,
+    "-": ops.sub.kernel,
+    "*": ops.mul.kernel,
+    "/": ops.div.kernel,
+    "**": ops.pow_.kernel,
+    "and": ops.both.kernel,
+    "or": ops.either.kernel,
+    "not": ops.negate.kernel,
+}
+COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+INDEX_ARITHMETIC: dict[str, Callable[..., Index]] = {
+    "neg": operator.neg,
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "**": operator.pow,
+}
+ELSEWHERE = {  # what other notations call it → what to write here
+    **{f"arc{name}": f"a{name}(x)" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    **{f"ar{name}": f"a{name}(x)" for name in ("sinh", "cosh", "tanh")},
+    "if": "where(condition, a, b)",
+    "IF": "where(condition, a, b)",
+    "iff": "where(condition, a, b)",
+    "ifelse": "where(condition, a, b)",
+    "select": "where(condition, a, b)",
+    "arctan2": "atan2(y, x)",
+    "pow": "x**y",
+    "power": "x**y",
+    "sqr": "x**2 for the square, sqrt(x) for the root",
+    "square": "x**2",
+    "root": "sqrt(x) or x**(1/3)",
+    "sec": "1/cos(x)",
+    "csc": "1/sin(x)",
+    "cot": "1/tan(x)",
+    "sech": "1/cosh(x)",
+    "csch": "1/sinh(x)",
+    "coth": "1/tanh(x)",
+    "sinc": "sin(x)/x",
+    "relu": "max(x, 0)",
+    "ReLU": "max(x, 0)",
+    "lgamma": "loggamma(x)",
+    "gammaln": "loggamma(x)",
+    "factorial": "gamma(x + 1)",
+    "binomial": "exp(loggamma(n + 1) - loggamma(k + 1) - loggamma(n - k + 1))",
+    "fabs": "abs(x)",
+    "sgn": "sign(x)",
+    "logistic": "sigmoid(x)",
+    "lg": "log10(x)",
+    "log_2": "log2(x)",
+    "log_10": "log10(x)",
+    "mod": "Mod(a, b)",
+    "fmod": "Mod(a, b)",
+    "clip": "min(max(x, a), b)",
+    "mean": "sum(v)/n",
+    "prod": "Product(x[i], (i, 1, n))",
+    "maximum": "max(a, b)",
+    "minimum": "min(a, b)",
+    "And": "a and b",
+    "Or": "a or b",
+    "Not": "not a",
+    "Rational": "1/3",
+    "round": "floor(x + 1/2)",
+    "logsumexp": "log(exp(x) + exp(y))",
+}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A text whose every name has a meaning.
+
+    `layout` holds the variables; `first` the lowest indices of every vector, variables and data alike.
+    """
+
+    syntax: Syntax
+    layout: Layout
+    params: Mapping[str, float]
+    data: Mapping[str, Array]
+    first: Mapping[str, tuple[int, ...]]
+
+
+def resolve(syntax: Syntax, params: Mapping[str, float], data: Mapping[str, Array]) -> Resolved:
+    """The meaning of every name. Raises ExpressionError at the first one that has none, or a wrong one."""
+    return _Resolver(syntax, params, data).run()
+
+
+class _Resolver:
+    def __init__(self, syntax: Syntax, params: Mapping[str, float], data: Mapping[str, Array]) -> None:
+        self.syntax = syntax
+        self.nodes = syntax.nodes
+        self.params = params
+        self.data = data
+        self.whole: set[int] = set()  # name nodes that stand for a whole vector
+
+    def run(self) -> Resolved:
+        for node in self.nodes:
+            if node.kind == "call":
+                self._call(node)
+        self._constants()
+        dimensions = self._roles()
+        uses = self._uses(dimensions)
+        first: dict[str, tuple[int, ...]] = {}
+        variables: list[Variable] = []
+        for name in self.syntax.names:
+            if name in self.data:
+                first[name] = self._data_first(name, uses.get(name))
+            elif name in dimensions:
+                ranges = self._ranges(name, uses.get(name))
+                first[name] = tuple(low for low, _ in ranges)
+                variables.append(Variable(name, tuple(high - low + 1 for low, high in ranges), first[name]))
+            elif name not in self.params:
+                variables.append(Variable(name))
+        return Resolved(self.syntax, Layout(tuple(variables)), self.params, self.data, first)
+
+    # ------------------------------------------------------------ calls
+
+    def _call(self, node: SyntaxNode) -> None:
+        name, args = node.value, node.args
+        if name == "Piecewise":
+            self._piecewise(node)
+            return
+        if name in WHOLE_VECTOR:
+            self._arity(node, WHOLE_VECTOR[name])
+            for arg in args:
+                if self.nodes[arg].kind != "name":
+                    example = {"sum": "Sum(x[i]**2, (i, 1, n))", "dot": "Sum(x[i]*y[i], (i, 1, n))"}
+                    instead = example.get(name, "sqrt(Sum(x[i]**2, (i, 1, n)))")
+                    self._fail(f"{name} takes the name of a vector", arg, f"Write {instead} for anything else.")
+                self.whole.add(arg)
+            return
+        op = FUNCTIONS.get(name)
+        if op is None:
+            self._unknown_function(node)
+        if name in ("log", "ln") and len(args) == 2:
+            self._numbers(args)
+            return
+        if op.arity is None:
+            if not args:
+                self._fail(f"{name} takes one argument or more", node)
+        else:
+            self._arity(node, op.arity)
+        if op is ops.where:
+            if self.nodes[args[0]].kind not in CONDITIONS:
+                self._fail("where begins with a condition", args[0], "Write where(x > 0, a, b).")
+            args = args[1:]
+        self._numbers(args)
+
+    def _arity(self, node: SyntaxNode, count: int) -> None:
+        if len(node.args) != count:
+            plural = "argument" if count == 1 else "arguments"
+            self._fail(f"{node.value} takes {count} {plural}, not {len(node.args)}", node)
+
+    def _numbers(self, args: tuple[int, ...]) -> None:
+        for arg in args:
+            kind = self.nodes[arg].kind
+            if kind in CONDITIONS:
+                self._fail("a condition stands where a number is needed", arg, "Write where(condition, 1, 0).")
+            if kind == "pair":
+                self._fail("a list stands where a number is needed", arg)
+
+    def _piecewise(self, node: SyntaxNode) -> None:
+        for arg in node.args:
+            pair = self.nodes[arg]
+            if pair.kind != "pair" or len(pair.args) != 2 or self.nodes[pair.args[1]].kind not in CONDITIONS:
+                self._fail(
+                    "Piecewise takes pairs (value, condition)", arg, "Write Piecewise((x**2, x < 0), (x, True))."
+                )
+            self._numbers(pair.args[:1])
+        if not node.args:
+            self._fail("Piecewise takes pairs (value, condition)", node)
+
+    def _unknown_function(self, node: SyntaxNode) -> NoReturn:
+        name = node.value
+        span = (node.start, node.start + len(name))
+        if name in ELSEWHERE:
+            remedy = f"Write {ELSEWHERE[name]}."
+        elif len(name) == 1 or name in self.syntax.names or name in ("pi", "π", "E", *self.params):
+            remedy = f"Write {visible(name)}*(…) for a product."
+        else:
+            hits = nearest(name, [*FUNCTIONS, *SPECIAL, *ELSEWHERE])
+            hits = list(dict.fromkeys(ELSEWHERE.get(hit, hit) for hit in hits))
+            remedy = f"Did you mean {' or '.join(hits)}?" if hits else "The functions are listed in the README."
+        raise ExpressionError(f"there is no function {visible(name[:60])}", self.syntax.text, span, remedy)
+
+    # ------------------------------------------------------------ constants
+
+    def _constants(self) -> None:
+        """Compute every part that is made of numbers alone: it must be a finite real double."""
+        known: list[Any] = [None] * len(self.nodes)
+        with np.errstate(all="ignore"):
+            for k, node in enumerate(self.nodes):
+                if node.kind == "number":
+                    value: Any = np.float64(node.value)
+                elif node.kind == "constant":
+                    value = np.float64(VALUES[node.value])
+                elif node.kind == "truth":
+                    value = np.float64(node.value)
+                elif node.kind in ("name", "bound", "binder", "at", "sum", "product", "pair"):
+                    continue
+                else:
+                    args = [known[arg] for arg in node.args]
+                    self._divisor(node, args)
+                    if not args or any(arg is None for arg in args):
+                        continue
+                    value = self._constant(node, args)
+                    if value is None:
+                        continue
+                known[k] = value
+                if not np.isfinite(value):
+                    what = "has no real value" if np.isnan(value) else "is infinite, or beyond the largest double"
+                    self._fail(f"this constant {what}", k, "Every part made of numbers must be a finite real number.")
+
+    def _divisor(self, node: SyntaxNode, args: list[Any]) -> None:
+        divides = node.kind == "/" or (node.kind == "call" and node.value == "Mod")
+        if divides and args[1] is not None and args[1] == 0.0:
+            self._fail("division by zero", node.args[1])
+        if node.kind == "call" and node.value in ("log", "ln") and len(args) == 2 and args[1] is not None:
+            if not (args[1] > 0.0 and args[1] != 1.0):
+                self._fail("the base of a logarithm is positive and not 1", node.args[1])
+
+    @staticmethod
+    def _constant(node: SyntaxNode, args: list[Any]) -> Any:
+        if node.kind in ARITHMETIC:
+            return ARITHMETIC[node.kind](*args)
+        if node.kind == "compare":
+            return np.float64(all(COMPARE[sign](args[i], args[i + 1]) for i, sign in enumerate(node.value)))
+        op = FUNCTIONS.get(node.value)
+        if op is None:
+            return None
+        if op is ops.log and len(args) == 2:
+            return np.log(args[0]) / np.log(args[1])
+        return op.kernel(*args)
+
+    # ------------------------------------------------------------ names
+
+    def _roles(self) -> dict[str, int]:
+        """The number of indices of every vector and matrix; a name is one of them or a scalar."""
+        dimensions: dict[str, int] = {}
+        scalars: dict[str, int] = {}
+        for name in self.data:
+            dimensions[name] = self.data[name].ndim
+        for k, node in enumerate(self.nodes):
+            if node.kind == "at":
+                self._vector(dimensions, node.value, len(node.args), k)
+            elif k in self.whole and node.kind == "name":
+                self._vector(dimensions, node.value, dimensions.get(node.value, 1), k)
+            elif node.kind == "name":
+                if node.value in FUNCTIONS.keys() | SPECIAL and node.value not in ALSO_NAMES:
+                    self._fail(f"{node.value} is a function", k, f"Write {node.value}(…).")
+                scalars.setdefault(node.value, k)
+        for name, k in scalars.items():
+            if name in dimensions:
+                self._fail(f"{name} is used with an index and without", k, f"Write {name}[1], or use two names.")
+        for name in self.params:
+            if name in dimensions:
+                k = next(k for k, node in enumerate(self.nodes) if node.kind in ("at", "name") and node.value == name)
+                self._fail(f"{name} is a parameter, a single number, and has no entries", k)
+        return dimensions
+
+    def _vector(self, dimensions: dict[str, int], name: str, count: int, k: int) -> None:
+        if dimensions.setdefault(name, count) != count:
+            self._fail(f"{name} is used with {count} and with {dimensions[name]} indices", k)
+
+    # ------------------------------------------------------------ indices
+
+    def _uses(self, dimensions: Mapping[str, int]) -> dict[str, Uses]:
+        """The places at which each vector is read. Users come after what they use: walk from the end."""
+        uses: dict[str, Uses] = {}
+        root = Scope()
+        inner: dict[int, Scope] = {}
+        for k in range(len(self.nodes) - 1, -1, -1):
+            node = self.nodes[k]
+            scope = inner.pop(k, root)
+            if node.kind in ("sum", "product"):
+                body, low, high = node.args
+                ends = self._index(low, scope), self._index(high, scope)
+                try:
+                    inner[body] = scope.enter(node.value[1], *ends)[0]
+                except IndexFault as fault:
+                    self._fail(fault.message, low if "whole" in fault.message else k, fault.remedy)
+                continue
+            if node.kind == "at":
+                indices = tuple(self._index(arg, scope, whole=True) for arg in node.args)
+                uses.setdefault(node.value, Uses(len(indices))).add(indices)
+            elif scope is not root:
+                for arg in node.args:
+                    inner[arg] = scope
+        return uses
+
+    def _index(self, k: int, scope: Scope, whole: bool = False) -> Index:
+        """The node as an index value."""
+        below, stack = set(), [k]
+        while stack:
+            at = stack.pop()
+            if at not in below:
+                below.add(at)
+                stack.extend(self.nodes[at].args)
+        values: dict[int, Index] = {}
+        for at in sorted(below):
+            node = self.nodes[at]
+            try:
+                values[at] = self._index_part(at, node, [values[arg] for arg in node.args], scope)
+            except IndexFault as fault:
+                self._fail(fault.message, at, fault.remedy)
+        try:
+            return values[k].whole() if whole else values[k]
+        except IndexFault as fault:
+            self._fail(fault.message, k, fault.remedy)
+
+    def _index_part(self, k: int, node: SyntaxNode, args: list[Index], scope: Scope) -> Index:
+        if node.kind == "number":
+            return number(node.value)
+        if node.kind == "bound":
+            return scope.indices[node.value[1]]
+        if node.kind == "name":
+            if node.value in self.params:
+                return number(self.params[node.value])
+            self._fail(
+                f"{node.value} has no value, and an index or a bound needs one",
+                k,
+                f"Give --param {node.value}=…",
+            )
+        if node.kind in INDEX_ARITHMETIC:
+            return INDEX_ARITHMETIC[node.kind](*args)
+        op = FUNCTIONS.get(node.value) if node.kind == "call" else None
+        if op is not None and args and not any(arg.terms for arg in args):
+            with np.errstate(all="ignore"):
+                return number(float(op.kernel(*(np.float64(float(arg.constant)) for arg in args))))
+        raise IndexFault(
+            "this is no index", "An index is a sum of multiples of whole numbers, parameters and indices of Sum: x[2*i - 1]."
+        )
+
+    def _ranges(self, name: str, uses: Uses | None) -> list[tuple[int, int]]:
+        place = next(k for k, node in enumerate(self.nodes) if node.kind in ("at", "name") and node.value == name)
+        if uses is None:
+            self._fail(f"the length of {name} is not known", place, f"Use its entries by index: {name}[1].")
+        try:
+            return uses.ranges()
+        except IndexFault as fault:
+            self._fail(f"{name}: {fault.message}", place, fault.remedy)
+
+    def _data_first(self, name: str, uses: Uses | None) -> tuple[int, ...]:
+        """Data are read from index 1, or from 0 where the text uses index 0."""
+        shape = self.data[name].shape
+        if uses is None or not uses.read:
+            return (1,) * len(shape)
+        ends = [[indices[d].bounds() for indices in uses.read] for d in range(uses.dimensions)]
+        first = 0 if any(low <= 0 for spans in ends for low, _ in spans) else 1
+        for d, spans in enumerate(ends):
+            low, high = min(span[0] for span in spans), max(span[1] for span in spans)
+            if low < 0 or high > first + shape[d] - 1:
+                place = next(k for k, node in enumerate(self.nodes) if node.kind == "at" and node.value == name)
+                self._fail(
+                    f"{name} has indices {first} to {first + shape[d] - 1} and is read at {low if low < 0 else high}", place
+                )
+        return (first,) * len(shape)
+
+    def _fail(self, message: str, at: int | SyntaxNode, remedy: str = "") -> NoReturn:
+        node = self.nodes[at] if isinstance(at, int) else at
+        raise ExpressionError(message, self.syntax.text, (node.start, node.end), remedy)
+
+
+def unknown_name(name: str, known: tuple[str, ...]) -> str:
+    """A remedy for a name that the text does not have."""
+    return did_you_mean(name, known) or (f"The names are {', '.join(known[:8])}." if known else "")
