@@ -1,0 +1,45 @@
+"""`optcli explain FUNCTION`: every stage of the way from the text to the derivative."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from optcli.cli.command import Command
+from optcli.cli.listing import show_styled
+from optcli.cli.options import function_argument, options
+from optcli.cli.streams import standard_output
+from optcli.errors import visible
+
+
+def _explain(**flags: Any) -> int:
+    from optcli.cli.solving import layers_of, settle_with_text
+    from optcli.report.screen import is_terminal
+    from optcli.run import explain as stages
+
+    config, text = settle_with_text(layers_of(flags, flags["config"]))
+    for number, (title, body) in enumerate(stages(config, text)):
+        lines = [visible(line).rstrip() for line in body.split("\n")]
+        if is_terminal(sys.stdout):
+            show_styled([*([("", "")] if number else []), (title, "bold cyan")], bool(flags["no_color"]))
+        else:
+            standard_output(("\n" if number else "") + title + "\n")
+        standard_output("".join(f"  {line}\n" if line else "\n" for line in lines))
+    return 0
+
+
+explain = Command(
+    "explain",
+    params=[
+        function_argument(required=False),
+        *options(("start", "params", "seed", "engine", "config", "set", "no_color")),
+    ],
+    callback=_explain,
+    help="Show every stage of FUNCTION: as parsed, in SymPy's form, as a graph with values and adjoints, as code.",
+    examples=(
+        "optcli explain 'x*y + sin(x)' --start 1,2",
+        "optcli explain rosenbrock",
+        "optcli explain '-x**2 + x**4' --start 0.5",
+    ),
+    function=True,
+)

@@ -1,0 +1,1 @@
+"""Methods that minimize a `Problem`, the one loop that runs them, and the verdict on what they found. numpy only."""

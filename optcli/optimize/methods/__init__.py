@@ -1,0 +1,61 @@
+"""The methods: a file each, and a line each in METHODS."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from optcli.errors import UsageError, did_you_mean, visible
+from optcli.optimize.methods.adam import Adam
+from optcli.optimize.methods.gd import GradientDescent
+from optcli.optimize.methods.method import Method
+from optcli.optimize.methods.momentum import Momentum
+from optcli.optimize.methods.nesterov import Nesterov
+
+METHODS: dict[str, type[Method]] = {
+    "gd": GradientDescent,
+    "momentum": Momentum,
+    "nesterov": Nesterov,
+    "adam": Adam,
+}
+
+
+def make(name: str, settings: Mapping[str, Any]) -> Method:
+    """The method `name` with the fields given. Raises UsageError for an unknown method or field, or a bad value."""
+    kind = find(name)
+    known = [each.name for each in fields(kind)]
+    for key in settings:
+        if key not in known:
+            hint = did_you_mean(str(key), known) or f"Its fields are {', '.join(known)}."
+            raise UsageError(f"method {name} has no field '{visible(str(key)[:64])}'", hint)
+    return kind(**settings)
+
+
+def describe(name: str) -> dict[str, Any]:
+    """The method `name`, ready for JSON. Raises UsageError for an unknown method."""
+    kind = find(name)
+    return {
+        "name": kind.name,
+        "summary": kind.summary,
+        "formula": inspect.getdoc(kind) or "",
+        "reference": kind.reference,
+        "parameters": [
+            {
+                "name": each.name,
+                "default": each.default,
+                "help": each.metadata["help"],
+                "range": each.metadata["range"].text(each.name),
+            }
+            for each in fields(kind)
+        ],
+    }
+
+
+def find(name: str) -> type[Method]:
+    """The class of the method `name`. Raises UsageError with the nearest names."""
+    if name not in METHODS:
+        hint = did_you_mean(str(name), METHODS) or f"The methods are {', '.join(METHODS)}."
+        raise UsageError(f"there is no method '{visible(str(name)[:64])}'", hint)
+    return METHODS[name]

@@ -1,0 +1,103 @@
+"""The problem a method sees: counted callables, bounds, and how to advance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optcli.optimize.iterate import Array, Iterate
+
+if TYPE_CHECKING:
+    from optcli.optimize.methods.method import Method
+    from optcli.optimize.stop import Check
+
+FAR = 1e30  # beyond it a polynomial of degree 10 has overflowed: whoever is out there has diverged
+PATIENCE = 0.1  # seconds after which `advance` returns, so that a watch can show progress
+
+
+@dataclass
+class Counts:
+    """Evaluations made so far: the only thing here that changes."""
+
+    value: int = 0
+    gradient: int = 0
+    hessian: int = 0
+
+
+class Problem:
+    """Minimize value(x) over x, shape (size,), within lower <= x <= upper.
+
+    `value_and_gradient` returns an array of its own at each call: points keep it. Neither callable raises or warns
+    where something is not finite; NaN or Inf comes back. `overflow(x)` tells, for a finite x where value or gradient is
+    not finite, whether that came from numbers too large (True) or from a domain, as in log(-1) or 1/0 (False).
+    """
+
+    def __init__(
+        self,
+        size: int,
+        value: Callable[[Array], float],
+        value_and_gradient: Callable[[Array], tuple[float, Array]],
+        *,
+        lower: Array | None = None,
+        upper: Array | None = None,
+        overflow: Callable[[Array], bool] | None = None,
+    ) -> None:
+        self.size = size
+        self.lower = lower
+        self.upper = upper
+        self.counts = Counts()
+        self._value = value
+        self._value_and_gradient = value_and_gradient
+        self._overflow = overflow
+
+    @property
+    def bounded(self) -> bool:
+        return self.lower is not None or self.upper is not None
+
+    def value(self, x: Array) -> float:
+        """One evaluation of the value."""
+        self.counts.value += 1
+        return float(self._value(x))
+
+    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
+        """One evaluation of the value and one of the gradient, shape (size,)."""
+        self.counts.value += 1
+        self.counts.gradient += 1
+        value, gradient = self._value_and_gradient(x)
+        return float(value), gradient
+
+    def project(self, x: Array) -> Array:
+        """P(x): the point within the bounds that is nearest to x."""
+        if self.lower is not None:
+            x = np.maximum(x, self.lower)
+        if self.upper is not None:
+            x = np.minimum(x, self.upper)
+        return x
+
+    def gradient_norm(self, x: Array, g: Array) -> float:
+        """The largest |entry| of x − P(x − g), which is g where there are no bounds; NaN if any entry is NaN."""
+        if self.bounded:
+            g = x - self.project(x - g)
+        # Two reductions rather than abs: no temporary. Both are NaN where any entry is.
+        return max(abs(float(np.maximum.reduce(g))), abs(float(np.minimum.reduce(g))))
+
+    def overflow(self, x: Array) -> bool:
+        """Whether what is not finite at the finite x came from overflow; where no test was given: |x| > FAR."""
+        if self._overflow is not None:
+            return self._overflow(x)
+        return bool(np.any(np.abs(x) > FAR))
+
+    def advance(self, method: Method, iterate: Iterate, stop: Check, up_to: int | None) -> Iterate:
+        """Step until `up_to` updates are made in all (None: no such limit) or `stop(iterate)` is not None.
+
+        At least one step is tried; after PATIENCE seconds the iterate reached is returned early. This is the plain
+        version: a subclass may run many steps at once, to the same digits.
+        """
+        deadline = stop.clock() + PATIENCE
+        while True:
+            iterate = method.step(self, iterate)
+            if iterate.iteration == up_to or stop(iterate) is not None or stop.clock() >= deadline:
+                return iterate

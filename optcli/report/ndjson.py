@@ -1,0 +1,46 @@
+"""A JSON object a line: rows as they come, then the result without its history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from optcli.report.columns import record
+from optcli.report.json_format import dumps
+
+if TYPE_CHECKING:
+    from optcli.layout import Layout
+    from optcli.report.files import LogFile
+    from optcli.run import Outcome, Preview, Row
+
+
+class NdjsonWriter:
+    """Writes `{"kind": "row", …}` lines and a `{"kind": "result", …}` line."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._layout: Layout
+
+    def begin(self, preview: Preview) -> None:
+        self._layout = preview.layout
+
+    def row(self, row: Row) -> None:
+        self._write(dumps({"kind": "row", **record(row, self._layout)}) + "\n")
+
+    def end(self, outcome: Outcome) -> None:
+        self._write(dumps({"kind": "result", **outcome.to_dict(history=False)}) + "\n")
+
+
+class LogWriter(NdjsonWriter):
+    """`--log`: the rows alone, in a file that can be followed."""
+
+    def __init__(self, file: LogFile) -> None:
+        super().__init__(lambda text: file.write(text.encode()))
+        self._file = file
+
+    def begin(self, preview: Preview) -> None:
+        self._file.begin()
+        super().begin(preview)
+
+    def end(self, outcome: Outcome) -> None:
+        """Rows only."""

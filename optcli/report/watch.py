@@ -1,0 +1,70 @@
+"""What follows a run: the chosen format, the log, the minimizer's file and the progress line, behind one face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from optcli.report.files import OutputFile
+    from optcli.report.progress import ProgressLine
+    from optcli.run import Outcome, Preview, Row
+
+
+class Writer(Protocol):
+    """A format at work."""
+
+    def begin(self, preview: Preview) -> None: ...
+
+    def row(self, row: Row) -> None: ...
+
+    def end(self, outcome: Outcome) -> None: ...
+
+
+@dataclass(frozen=True)
+class Report:
+    """The watch that `execute` is given; `end` is called with its outcome."""
+
+    writers: tuple[Writer, ...]
+    progress_line: ProgressLine | None = None
+    save_x: OutputFile | None = None
+    begun: Callable[[], None] = lambda: None
+
+    def begin(self, preview: Preview) -> None:
+        for writer in self.writers:
+            writer.begin(preview)
+        self.begun()
+
+    def row(self, row: Row) -> None:
+        self._clear()
+        for writer in self.writers:
+            writer.row(row)
+
+    def progress(self, iteration: int, value: float) -> None:
+        if self.progress_line is not None:
+            self.progress_line.show(iteration, value)
+
+    def end(self, outcome: Outcome) -> None:
+        self._clear()
+        for writer in self.writers:
+            writer.end(outcome)
+        if self.save_x is not None:
+            self.save_x.write(minimizer_bytes(outcome))
+
+    def _clear(self) -> None:
+        if self.progress_line is not None:
+            self.progress_line.erase()
+
+
+def minimizer_bytes(outcome: Outcome) -> bytes:
+    """The minimizer as a `.npy` file: in its own shape if it is one vector or matrix, else flat."""
+    import io
+
+    import numpy as np
+
+    variables = outcome.preview.layout.variables
+    flat = np.asarray(outcome.minimizer, dtype=np.float64)
+    buffer = io.BytesIO()
+    np.save(buffer, flat.reshape(variables[0].shape) if len(variables) == 1 and variables[0].shape else flat)
+    return buffer.getvalue()

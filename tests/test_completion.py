@@ -1,0 +1,101 @@
+"""Completion in bash, zsh and fish: the names that a user would otherwise look up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from optcli.cli import main
+from optcli.report import FORMATS
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def completed(shell: str, line: str) -> list[str]:
+    """What the shell is told for `line`, whose last word is being typed."""
+    words = line.split(" ")
+    environ = os.environ | {"_OPTCLI_COMPLETE": f"{shell}_complete", "COMP_WORDS": line, "COMP_CWORD": ""}
+    environ["COMP_CWORD"] = words[-1] if shell == "fish" else str(len(words) - 1)
+    ran = subprocess.run(
+        [sys.executable, "-m", "optcli"], env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.stderr == ""
+    lines = ran.stdout.splitlines()
+    if shell == "zsh":  # three lines an item: type, value, help
+        return [value for kind, value in zip(lines[::3], lines[1::3], strict=True) if kind == "plain"]
+    return [item.split(",", 1)[1].split("\t")[0] for item in lines if item.startswith("plain,")]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("optcli min", ["minimize"]),
+        ("optcli ", ["minimize", "maximize", "run", "functions", "methods", "check", "explain", "completion"]),
+        ("optcli minimize rosenb", ["rosenbrock"]),
+        ("optcli functions rastr", ["rastrigin"]),
+        ("optcli check rosenb", ["rosenbrock"]),
+        ("optcli minimize rosenbrock --method ad", ["adam"]),
+        ("optcli methods nes", ["nesterov"]),
+        ("optcli minimize x^2 --format ", list(FORMATS)),
+        ("optcli minimize x^2 --engine n", ["native", "numpy"]),
+        ("optcli minimize x^2 --max", ["--max-time", "--max-evals"]),
+        ("optcli minimize x^2 --method adam --set bet", ["beta1=", "beta2="]),
+        ("optcli minimize x^2 --set max", ["max_time=", "max_evals="]),
+        ("optcli minimize x^2 --print st", ["status"]),
+        ("optcli functions --format ", ["table", "json"]),
+        ("optcli completion ", list(SHELLS)),
+        ("optcli nothing ", []),
+    ],
+)
+def test_names_are_completed(shell: str, line: str, expected: list[str]) -> None:
+    found = completed(shell, line)
+    assert set(expected) <= set(found)
+    last = line.split(" ")[-1]
+    assert all(word.startswith(last) for word in found)
+    assert len(found) <= max(len(expected), 3)
+
+
+@pytest.mark.parametrize("shell", ["bash", "fish"])
+@pytest.mark.parametrize("line", ["optcli run ru", "optcli minimize x^2 --config ru", "optcli minimize ./f"])
+def test_files_are_left_to_the_shell(shell: str, line: str) -> None:
+    environ = os.environ | {"_OPTCLI_COMPLETE": f"{shell}_complete", "COMP_WORDS": line}
+    environ["COMP_CWORD"] = line.split()[-1] if shell == "fish" else str(len(line.split()) - 1)
+    ran = subprocess.run(
+        [sys.executable, "-m", "optcli"], env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.stdout.startswith("file,")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_script_names_the_program_and_is_accepted_by_its_shell(
+    shell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if shell == "bash" and shutil.which("bash") is None:
+        pytest.skip("click asks bash for its version, and there is no bash here")
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert f"_OPTCLI_COMPLETE={shell}_complete" in script
+    if shutil.which(shell):
+        checked = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True, check=False)
+        assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+def test_bash_completes_with_the_script(tmp_path: object) -> None:
+    """The script in a real bash, with `optcli` as a function that runs this interpreter."""
+    lines = [
+        f'optcli() {{ {sys.executable} -m optcli "$@"; }}',
+        'eval "$(optcli completion bash)"',
+        "COMP_WORDS=(optcli minimize rosenb) COMP_CWORD=2",
+        "_optcli_completion optcli",
+        'echo "${COMPREPLY[@]}"',
+    ]
+    ran = subprocess.run(
+        ["bash", "--norc", "-c", "\n".join(lines)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.stdout.split() == ["rosenbrock"], ran.stderr
