@@ -113,18 +113,31 @@ def _kernel(node: Node, buffers: _Buffers) -> Callable[..., Any]:
     return node.op.kernel  # type: ignore[no-any-return]
 
 
-def first_nonfinite(graph: Graph, inputs: Sequence[Any]) -> tuple[Node, Any, tuple[Any, ...]] | None:
-    """The first operation of finite arguments whose result is not finite: (node, result, arguments), or None."""
+def evaluate(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
+    """The outputs, node by node and without buffers; elementwise graphs also take arrays for scalar inputs."""
+    values = every_value(graph, inputs)
+    return [values[node] for node in graph.outputs]
+
+
+def every_value(graph: Graph, inputs: Sequence[Any]) -> dict[Node, Any]:
+    """The value of every node."""
     values: dict[Node, Any] = dict(zip(graph.inputs, inputs, strict=True))
     with np.errstate(all="ignore"):
         for node in graph.nodes:
             if isinstance(node.op, Constant):
                 values[node] = node.op.value
             elif not isinstance(node.op, Input):
-                args = tuple(values[arg] for arg in node.args)
-                result = values[node] = node.op.kernel(*args)
-                if not np.isfinite(result).all() and all(np.isfinite(arg).all() for arg in args):
-                    return node, result, args
+                values[node] = node.op.kernel(*(values[arg] for arg in node.args))
+    return values
+
+
+def first_nonfinite(graph: Graph, inputs: Sequence[Any]) -> tuple[Node, Any, tuple[Any, ...]] | None:
+    """The first operation of finite arguments whose result is not finite: (node, result, arguments), or None."""
+    values = every_value(graph, inputs)
+    for node in graph.nodes:
+        args = tuple(values[arg] for arg in node.args)
+        if args and not np.isfinite(values[node]).all() and all(np.isfinite(arg).all() for arg in args):
+            return node, values[node], args
     return None
 
 

@@ -9,7 +9,7 @@ from optcli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from optcli.layout import Layout
-    from optcli.run import Outcome, Preview, Row
+    from optcli.outcome import Outcome, Preview, Row
 
 WORDS = ("value", "x", "status")
 

@@ -10,7 +10,7 @@ from optcli.report.numbers import largest
 
 if TYPE_CHECKING:
     from optcli.layout import Layout
-    from optcli.run import Row
+    from optcli.outcome import Row
 
 SHORTENED = 1000  # in records a vector with more entries is its norm and its ends (contract §3)
 

@@ -10,7 +10,7 @@ from optcli.report.columns import csv_cells, csv_header
 
 if TYPE_CHECKING:
     from optcli.layout import Layout
-    from optcli.run import Outcome, Preview, Row
+    from optcli.outcome import Outcome, Preview, Row
 
 
 class CsvWriter:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from optcli.report.numbers import strict
 
 if TYPE_CHECKING:
-    from optcli.run import Outcome, Preview, Row
+    from optcli.outcome import Outcome, Preview, Row
 
 
 def dumps(value: Any) -> str:

@@ -11,7 +11,7 @@ from optcli.report.json_format import dumps
 if TYPE_CHECKING:
     from optcli.layout import Layout
     from optcli.report.files import LogFile
-    from optcli.run import Outcome, Preview, Row
+    from optcli.outcome import Outcome, Preview, Row
 
 
 class NdjsonWriter:

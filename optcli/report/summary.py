@@ -11,7 +11,7 @@ from optcli.report.numbers import ENDS, LONG, exact, flow, largest, short, wrap
 
 if TYPE_CHECKING:
     from optcli.layout import Layout, Variable
-    from optcli.run import Outcome, Preview
+    from optcli.outcome import Outcome, Preview
 
 LABEL = 14  # columns of the longest label, "gradient norm", and a blank
 TEXT = 300  # characters of a function's text that are shown

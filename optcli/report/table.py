@@ -14,7 +14,7 @@ from optcli.report.screen import Screen
 from optcli.report.summary import LABEL, Item, heading, summary
 
 if TYPE_CHECKING:
-    from optcli.run import Outcome, Preview, Row
+    from optcli.outcome import Outcome, Preview, Row
 
 GAP = 2  # blanks between two columns
 BATCH = 0.1  # s for which rows are collected before they are drawn on a terminal

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from optcli.report.files import OutputFile
     from optcli.report.progress import ProgressLine
-    from optcli.run import Outcome, Preview, Row
+    from optcli.outcome import Outcome, Preview, Row
 
 
 class Writer(Protocol):

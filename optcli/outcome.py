@@ -1,0 +1,155 @@
+"""What a run says of itself: before it begins, row by row, and at its end. Values are those of the function as typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from optcli import __version__
+from optcli.layout import Layout
+from optcli.report.columns import record
+from optcli.report.numbers import strict
+
+if TYPE_CHECKING:
+    from optcli.optimize.iterate import Array
+    from optcli.optimize.verdict import Verdict
+
+SCHEMA = "optcli.result/v1"
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What is known before the first iteration; `start` is flat, shape (layout.size,)."""
+
+    command: str
+    function: str
+    expression: str
+    name: str | None
+    layout: Layout
+    params: Mapping[str, float]
+    method: str
+    settings: Mapping[str, Any]
+    engine: str
+    seed: int
+    start: Array
+    start_origin: str
+    every: int
+    bounds: Mapping[str, list[float | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What is true before the update with this number; `gradient` and `x` are flat."""
+
+    iteration: int
+    value: float
+    gradient: Array
+    x: Array
+    gradient_norm: float
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How a run ended, and the point it reports; `minimizer` and `slope` are flat, shape (layout.size,).
+
+    `history` holds the rows as records, ready for JSON.
+    """
+
+    preview: Preview
+    status: str
+    message: str
+    verdict: Verdict
+    minimizer: Array
+    value: float
+    slope: Array
+    gradient_norm: float
+    iterations: int
+    evaluations: Mapping[str, int]
+    seconds: Mapping[str, float]
+    history: tuple[dict[str, Any], ...]
+    exit_code: int
+
+    @property
+    def x(self) -> dict[str, Any]:
+        """The point by name: a float for a scalar, an array for a vector."""
+        return self.preview.layout.split(self.minimizer)
+
+    @property
+    def gradient(self) -> dict[str, Any]:
+        """The gradient at the point, by name."""
+        return self.preview.layout.split(self.slope)
+
+    def to_dict(self, history: bool = True) -> dict[str, Any]:
+        """The result as contract §3 writes it in JSON: plain lists and numbers, non-finite ones as words."""
+        preview = self.preview
+        layout = preview.layout
+        ranges = {v.name: _range(v.first, v.shape) for v in layout.variables if v.shape}
+        out: dict[str, Any] = {
+            "schema": SCHEMA,
+            "version": __version__,
+            "command": preview.command,
+            "function": preview.function,
+            "expression": preview.expression,
+            "params": dict(preview.params),
+            "method": preview.method,
+            "settings": dict(preview.settings),
+            "engine": preview.engine,
+            "seed": preview.seed,
+            "start": layout.split(preview.start),
+            "start_origin": preview.start_origin,
+            "status": self.status,
+            "message": self.message,
+            "verdict": self.verdict.to_dict(),
+            "x": self.x,
+            "value": self.value,
+            "gradient": self.gradient,
+            "gradient_norm": self.gradient_norm,
+            "iterations": self.iterations,
+            "evaluations": dict(self.evaluations),
+            "seconds": dict(self.seconds),
+            "exit_code": self.exit_code,
+        }
+        if preview.name is not None:
+            out["name"] = preview.name
+        if ranges:
+            out["ranges"] = ranges
+        if preview.bounds:
+            out["bounds"] = dict(preview.bounds)
+        if history:
+            out["history"] = list(self.history)
+        ready: dict[str, Any] = strict(out)
+        return ready
+
+    def __repr__(self) -> str:
+        return f"<optcli result: {self.status}, value {self.value!r} after {self.iterations} iterations>"
+
+
+class Watch(Protocol):
+    """Who follows a run."""
+
+    def begin(self, preview: Preview) -> None: ...
+
+    def row(self, row: Row) -> None: ...
+
+    def progress(self, iteration: int, value: float) -> None: ...
+
+
+class Unwatched:
+    """Nobody follows the run."""
+
+    def begin(self, preview: Preview) -> None: ...
+
+    def row(self, row: Row) -> None: ...
+
+    def progress(self, iteration: int, value: float) -> None: ...
+
+
+def as_record(row: Row, layout: Layout) -> dict[str, Any]:
+    """The row as contract §3's history has it: long vectors by norm and ends."""
+    return record(row, layout)
+
+
+def _range(first: tuple[int, ...], shape: tuple[int, ...]) -> list[Any]:
+    ends = [[low, low + count - 1] for low, count in zip(first, shape, strict=True)]
+    return ends[0] if len(ends) == 1 else ends
