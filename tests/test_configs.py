@@ -14,8 +14,8 @@ from optcli import library
 
 NAMES = library.config_names()
 
-# What the header of an example promises about the end: variable → value, or "value" → value at the end.
-PROMISED = {
+# Where an example ends, by variable.
+PROMISED: dict[str, dict[str, Any]] = {
     "ill_conditioned_momentum": {"x": 0, "y": 0},
     "quadratic_form": {"x": [1, 2, 3, 4, 5]},
     "ring_with_definitions": {"x": 1.7551651237807455, "y": 0.958851077208406},  # 2*cos(0.5), 2*sin(0.5)

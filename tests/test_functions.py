@@ -47,7 +47,7 @@ ORDER = {"lennardjones": [0, 3, 1, 4, 2, 5]}  # atoms there one after the other,
 
 
 def point_of(minimum: library.Minimum) -> dict[str, Any]:
-    return {entry.name: entry.value for entry in minimum.x}
+    return {str(entry.name): entry.value for entry in minimum.x}
 
 
 def flat(point: dict[str, Any]) -> dict[str, list[float]]:

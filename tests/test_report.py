@@ -36,7 +36,8 @@ LONG = Layout((Variable("x", (2000,), (1,)),))
 MIXED = Layout((Variable("alpha"), Variable("x", (5,), (0,)), Variable("A", (2, 20), (1, 1))))
 MANY = Layout(tuple(Variable(f"x{n}") for n in range(30)))
 NAMED = Layout((Variable("a_rather_long_name_of_a_variable_indeed_it_is"), Variable("π")))
-LAYOUTS = {"plane": PLANE, "long": LONG, "mixed": MIXED, "many": MANY, "named": NAMED}
+EIGHT = Layout(tuple(Variable(name) for name in "abcdefgh"))
+LAYOUTS = {"plane": PLANE, "eight": EIGHT, "long": LONG, "mixed": MIXED, "many": MANY, "named": NAMED}
 
 
 def made(layout: Layout, values: list[float], entry: float = 0.1, **changes: Any) -> tuple[Any, list[Any], Any]:

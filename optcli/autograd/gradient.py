@@ -20,9 +20,10 @@ def vjp(op: Operation, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) ->
         return op.vjp(i, expand(cotangent, shape_of(y)), y, args)
     assert isinstance(op, Op)
     partial = op.partial(i, y, args)
-    if partial is None:
+    if partial is None or (type(partial) is float and partial == 0.0):
         return None
-    return sum_to(chain(cotangent, partial), shape_of(y), shape_of(args[i]))
+    part = cotangent if type(partial) is float and partial == 1.0 else chain(cotangent, partial)
+    return sum_to(part, shape_of(y), shape_of(args[i]))
 
 
 def backward(graph: Graph, output: Node, cotangent: Node, wrt: Sequence[Node]) -> list[Node]:

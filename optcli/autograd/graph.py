@@ -72,6 +72,7 @@ class Builder:
 
     def __init__(self) -> None:
         self._known: dict[Any, Node] = {}
+        self._floats: dict[float, Node] = {}  # a short way to constants that come again and again
         self._count = 0
 
     def input(self, number: int, shape: Shape, label: str = "") -> Node:
@@ -79,9 +80,16 @@ class Builder:
 
     def constant(self, value: Any) -> Node:
         """A constant of the value: a number, or an array (made read-only; equal arrays are not merged)."""
+        if type(value) is float:
+            found = self._floats.get(value)
+            if found is not None and value != 0.0:  # 0.0 and -0.0 are equal keys
+                return found
         if np.ndim(value) == 0:
             number = np.float64(value)
-            return self._intern(struct.pack("d", number), Constant(number), (), ())
+            node = self._intern(struct.pack("d", number), Constant(number), (), ())
+            if type(value) is float:
+                self._floats[value] = node
+            return node
         array = np.ascontiguousarray(value, dtype=np.float64)
         array.flags.writeable = False
         return self._intern(("array", id(array)), Constant(array), (), array.shape)
@@ -109,7 +117,10 @@ class Builder:
 
     def _shortcut(self, op: Operation, args: tuple[Node, ...]) -> Node | None:
         """What the node is without computing: folded constants, and identities that hold bit for bit."""
-        if all(type(arg.op) is Constant for arg in args):
+        for arg in args:
+            if type(arg.op) is not Constant:
+                break
+        else:
             if isinstance(op, Broadcast):  # would only repeat entries
                 return None
             with np.errstate(all="ignore"):

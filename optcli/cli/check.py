@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -19,13 +20,16 @@ DIGITS = 10
 
 def _check(**flags: Any) -> int:
     from optcli.cli.solving import layers_of, settle_with_text
-    from optcli.run import check as compare
+    from optcli.stages import check as compare
 
     config, text = settle_with_text(layers_of(flags, flags["config"]))
     found = compare(config, text)
+    entries = list(found.entries)
+    if len(entries) > SHOWN:
+        entries.sort(key=lambda entry: (not entry.wrong, not math.isnan(entry.error), -entry.error))
     rows = [
         (entry.name, short(entry.gradient, DIGITS), short(entry.independent, DIGITS), short(entry.error, 2), entry.said)
-        for entry in sorted(found.entries, key=lambda entry: (not entry.wrong, -entry.error))[:SHOWN]
+        for entry in entries[:SHOWN]
     ]
     show_table(("Entry", "Gradient", "Independent", "Relative error", "Verdict"), rows, bool(flags["no_color"]))
     if len(found.entries) > SHOWN and not config.quiet:

@@ -15,7 +15,7 @@ from optcli.errors import visible
 def _explain(**flags: Any) -> int:
     from optcli.cli.solving import layers_of, settle_with_text
     from optcli.report.screen import is_terminal
-    from optcli.run import explain as stages
+    from optcli.stages import explain as stages
 
     config, text = settle_with_text(layers_of(flags, flags["config"]))
     for number, (title, body) in enumerate(stages(config, text)):

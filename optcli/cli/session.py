@@ -14,6 +14,7 @@ from optcli.errors import OptcliError, visible
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE, what the shell shows for a program that the signal ended
 MAX_LINE = 400  # characters of a line of an error that are shown
+DEBUG = "OPTCLI_DEBUG"  # set to 1, an internal error shows its traceback
 COMPLETE = "_OPTCLI_COMPLETE"  # the variable by which the shell's completion asks
 
 
@@ -46,12 +47,10 @@ def _guarded(arguments: list[str], signals: Signals) -> int:
     except OptcliError as error:
         return fail(str(error), error.exit_code)
     except OSError as error:
-        try:
-            sys.stdout.flush()
-        except OSError as full:
-            _drop_output()
-            return fail(f"cannot write standard output: {full.strerror}", 3)
-        return _internal(error)
+        if error.filename is not None:
+            return _internal(error)
+        _drop_output()  # errors of files are FileErrors and name them, so that this is click's echo
+        return fail(f"cannot write standard output: {error.strerror}", 3)
     except MemoryError:
         return fail("this needs more memory than there is\nUse fewer variables, or shorter ranges and data.", 2)
     except Exception as error:
@@ -89,12 +88,12 @@ def _click_message(error: click.ClickException) -> str:
 
 def _internal(error: Exception) -> int:
     """A bug of ours: one line, and the traceback only for those who ask."""
-    if os.environ.get("OPTCLI_DEBUG") == "1":
+    if os.environ.get(DEBUG) == "1":
         import traceback
 
         traceback.print_exc()
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    return fail(f"internal error, please report it (OPTCLI_DEBUG=1 shows where it happened): {what}", 1)
+    return fail(f"internal error, please report it ({DEBUG}=1 shows where it happened): {what}", 1)
 
 
 def _open_streams() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
+from optcli.cli.session import DEBUG
 from optcli.cli.signals import Signals
 from optcli.cli.streams import read_function, standard_output
 from optcli.config import Config, Layer, from_environment, from_flags, load
@@ -25,7 +26,8 @@ File = TypeVar("File", bound=OutputFile)
 
 def layers_of(flags: Mapping[str, Any], file: str | None) -> list[Layer]:
     """What was given, highest precedence first: flags, environment, the config file. Raises ConfigError."""
-    layers = [from_flags(flags), from_environment(os.environ)]
+    environ = {name: value for name, value in os.environ.items() if name != DEBUG}
+    layers = [from_flags(flags), from_environment(environ)]
     return [*layers, load(file)] if file is not None else layers
 
 

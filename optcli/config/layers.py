@@ -19,9 +19,9 @@ from optcli.config.yaml_reader import parse_yaml, read_text
 from optcli.errors import ConfigError, FileError, did_you_mean, visible
 
 PREFIX = "OPTCLI_"
-OTHER_ENVIRONMENT = ("OPTCLI_CACHE",)  # belong to other parts
+OTHER_ENVIRONMENT = ("OPTCLI_CACHE", "OPTCLI_DEBUG")  # belong to other parts
 RESULT_SCHEMA = "optcli.result/"
-RESULT_KEYS = ("command", "params", "method", "engine", "seed", "start", "name")  # what a result says of its run
+RESULT_KEYS = ("command", "params", "method", "engine", "seed", "start", "bounds", "name")  # what a result says of its run
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +249,11 @@ def resolve(*layers: Layer) -> Config:
     """The sum of layers, the first first; what none gives has its default. Raises nothing: layers are valid."""
     merged: dict[str, Given] = {}
     for layer in layers:
+        # fields belong to the method of their own layer: one that a higher layer replaces takes them with it
+        replaced = "method" in merged and "method" in layer
         for path, given in layer.items():
-            merged.setdefault(path, given)
+            if not (replaced and path.startswith("settings.")):
+                merged.setdefault(path, given)
     values: dict[str, Any] = {}
     for key, row in SETTINGS.items():
         head = key + "."

@@ -263,10 +263,11 @@ class Uses:
                 marks[np.ix_(*(self._line(index) - low for index, (low, _) in zip(indices, ranges, strict=True)))] = True
             else:  # too many pairs to list: walk along the shortest axis
                 self._walk(marks, indices, axes, ranges)
-        missing = np.argwhere(~marks)
-        if not missing.size:
+        missing = int(marks.argmin())  # the first False, or 0
+        if marks.flat[missing]:
             return None
-        return ",".join(str(int(k) + low) for k, (low, _) in zip(missing[0], ranges, strict=True))
+        place = np.unravel_index(missing, marks.shape)
+        return ",".join(str(int(k) + low) for k, (low, _) in zip(place, ranges, strict=True))
 
     @staticmethod
     def _separate(indices: tuple[Index, ...]) -> bool:

@@ -57,13 +57,14 @@ def _equals(text: str, tokens: Sequence[Token], at: int) -> ExpressionError:
     span = (token.start, token.end)
     if tokens[at + 1].text == "=":
         return ExpressionError("= = is two signs", text, span, "Write == to compare.")
-    inside = sum((t.text == "(") - (t.text == ")") for t in tokens[:at])
-    if inside > 0:
-        return ExpressionError("arguments have no names, and a comparison is ==", text, span, "Give the value alone: log(x, 2).")
-    if tokens[at - 1].text == ")" and tokens[0].kind == "name" and tokens[1].text == "(":
+    defines = re.match(r"\s*(\w+)\s*\([\w\s,]*\)\s*$", text[: token.start])
+    if defines:
         return ExpressionError(
-            f"{visible(tokens[0].text[:20])}(…) = … defines a function", text, (0, token.end), "Give the formula alone: x**2"
+            f"{visible(defines[1][:20])}(…) = … defines a function", text, (0, token.end), "Give the formula alone: x**2"
         )
+    before = text[: token.start]
+    if before.count("(") > before.count(")"):
+        return ExpressionError("arguments have no names, and a comparison is ==", text, span, "Give the value alone: log(x, 2).")
     return ExpressionError(
         "= has no place here", text, span, "Minimize the difference's square for an equation; a definition is name = value;"
     )

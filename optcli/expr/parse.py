@@ -7,7 +7,8 @@ imports neither numpy nor SymPy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
@@ -17,6 +18,7 @@ from optcli.expr.tokens import Token, tokenize
 MOST_DEPTH = 200  # open brackets, calls, right-nested powers and prefix signs together
 CONSTANTS = {"pi": "pi", "π": "pi", "E": "E"}
 TRUTH = {"True", "False"}
+AHEAD, BEHIND, WINDOW = 3 * MOST_DEPTH, 8, 8192  # tokens that are looked at; an operand has at most 2*MOST_DEPTH
 RESERVED = {*CONSTANTS, *TRUTH, "I", "oo", "and", "or", "not", "None"}
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 CONDITIONS = frozenset({"compare", "and", "or", "not", "truth"})
@@ -90,10 +92,12 @@ BRACKETS = {"group": ")", "call": ")", "index": "]"}
 class _Parser:
     """The state of one parse; `run` is used once."""
 
-    def __init__(self, text: str, tokens: list[Token]) -> None:
+    def __init__(self, text: str, tokens: Iterator[Token]) -> None:
         self.text = text
-        self.tokens = tokens
+        self.source = tokens
+        self.tokens: list[Token] = []  # a window of them, so that a long text costs no list of all
         self.at = 0
+        self._refill()
         self.nodes: list[SyntaxNode] = []
         self.operands: list[int] = []
         self.stack: list[_Open] = []
@@ -137,15 +141,24 @@ class _Parser:
         self.at += 2
         return token
 
+    def _refill(self) -> None:
+        """See to it that the next AHEAD tokens are there, and let go of those long past."""
+        if self.at + AHEAD > len(self.tokens) and (not self.tokens or self.tokens[-1].kind != "end"):
+            past = max(0, self.at - BEHIND)
+            del self.tokens[:past]
+            self.at -= past
+            self.tokens.extend(itertools.islice(self.source, WINDOW))
+
     # ------------------------------------------------------------ one expression
 
     def _expression(self) -> int:
         """Parse up to `;` or the end; the number of the expression's node."""
         base = len(self.operands)
         while True:
+            self._refill()
             self._operand()
             while self._closing():
-                pass
+                self._refill()
             token = self.tokens[self.at]
             if token.kind == "end" or token.text == ";":
                 self._reduce(0)
@@ -417,9 +430,9 @@ class _Parser:
         self._fail("this bracket is never closed", (top.end - 1, top.end), f"Add {BRACKETS[top.what]}.")
 
     def _fail_equation(self, name: Token) -> NoReturn:
-        equals = next(k for k, token in enumerate(self.tokens) if token.start >= name.end and token.text == "=")
+        equals = self.text.index("=", name.end)
         if not self.definitions and name.text in ("y", "f", "z"):
             remedy = f"Leave out `{name.text} =`: give the formula alone."
         else:
             remedy = f"End the definition with ; and let the value follow: {name.text} = …; expression"
-        self._fail("= defines a name, and the text ends without a value", self.tokens[equals], remedy)
+        self._fail("= defines a name, and the text ends without a value", (equals, equals + 1), remedy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import NamedTuple, NoReturn
 
 from optcli.errors import ExpressionError, visible
@@ -65,15 +66,14 @@ class Token(NamedTuple):
     end: int
 
 
-def tokenize(text: str, comments: bool = False) -> list[Token]:
-    """The tokens of `text`, an `end` token last.
+def tokenize(text: str, comments: bool = False) -> Iterator[Token]:
+    """The tokens of `text` one after the other, an `end` token last.
 
     Raises ExpressionError at the first character that has no meaning, at numbers and names that are too long, and at
     texts beyond 16 MiB. A leading byte-order mark is dropped; with `comments`, `#` hides the rest of its line.
     """
     if len(text) > MOST_BYTES or len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         raise ExpressionError("the text is longer than 16 MiB", remedy="Put data into files, and sums into Sum(…).")
-    tokens: list[Token] = []
     start = 1 if text.startswith("\ufeff") else 0
     skip = -1
     for match in TOKEN.finditer(text, start):
@@ -82,21 +82,20 @@ def tokenize(text: str, comments: bool = False) -> list[Token]:
             continue
         word, at = match.group(), match.start()
         if kind == "operator":
-            tokens.append(Token("operator", SAME.get(word, word), at, match.end()))
+            yield Token("operator", SAME.get(word, word), at, match.end())
         elif kind == "name":
             if len(word) > MOST_NAME:
                 raise ExpressionError(f"a name of {len(word)} characters: the limit is {MOST_NAME}", text, match.span())
-            tokens.append(Token("name", word, at, match.end()))
+            yield Token("name", word, at, match.end())
         elif kind == "number":
             _check_number(text, word, match.span())
-            tokens.append(Token("number", word, at, match.end()))
+            yield Token("number", word, at, match.end())
         elif word == "#" and comments:
             line_end = text.find("\n", at)
             skip = len(text) if line_end < 0 else line_end
         else:
-            _unknown(text, at, tokens)
-    tokens.append(Token("end", "", len(text), len(text)))
-    return tokens
+            _unknown(text, at)
+    yield Token("end", "", len(text), len(text))
 
 
 def _check_number(text: str, word: str, span: tuple[int, int]) -> None:
@@ -111,7 +110,7 @@ def _check_number(text: str, word: str, span: tuple[int, int]) -> None:
         raise ExpressionError("numbers are decimal: no hexadecimal, octal or binary", text, (span[0], span[1] + 1))
 
 
-def _unknown(text: str, at: int, tokens: list[Token]) -> NoReturn:
+def _unknown(text: str, at: int) -> NoReturn:
     char = text[at]
     span = (at, at + 1)
     if char in EXPLAINED and char != "Σ":

@@ -10,8 +10,8 @@ from optcli.report.json_format import dumps
 
 if TYPE_CHECKING:
     from optcli.layout import Layout
-    from optcli.report.files import LogFile
     from optcli.outcome import Outcome, Preview, Row
+    from optcli.report.files import LogFile
 
 
 class NdjsonWriter:

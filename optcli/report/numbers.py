@@ -34,9 +34,9 @@ def largest(values: Iterable[float]) -> float:
     return float(entries.max()) if entries.size else 0.0
 
 
-def vector(values: Sequence[float], digits: int, room: int | None = None) -> str:
-    """`(1, 2, 3)`, or `norm 3, (1, 2, …, 3)` for more than 8 entries; `room` is that of one entry."""
-    if len(values) <= LONG:
+def vector(values: Sequence[float], digits: int, room: int | None = None, most: int = LONG) -> str:
+    """`(1, 2, 3)`, or `norm 3, (1, 2, …, 3)` for more than `most` entries; `room` is that of one entry."""
+    if len(values) <= most:
         return "(" + ", ".join(short(float(v), digits, room) for v in values) + ")"
     head, tail = ENDS
     shown = [short(float(v), digits, room) for v in (*values[:head], *values[-tail:])]

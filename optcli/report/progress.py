@@ -18,9 +18,13 @@ class ProgressLine:
         self._stream = stream
         self._width = width
         self._smart = smart
+        self._shown = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """The run begins now."""
         self._begun = time.monotonic()
         self._next = self._begun + PATIENCE
-        self._shown = 0
 
     def show(self, iteration: int, value: float) -> None:
         """Draw the line if it is time; cheap otherwise."""

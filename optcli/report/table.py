@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from optcli.report.columns import Column, columns_of
 from optcli.report.drawing import console_of, text_of
-from optcli.report.numbers import LONG, largest, short, vector
+from optcli.report.numbers import ENDS, LONG, largest, short, vector
 from optcli.report.screen import Screen
 from optcli.report.summary import LABEL, Item, heading, summary
 
@@ -79,7 +79,8 @@ def _cell(
     full = count * entry + 2 * (count - 1) + extra
     title = f"{column.title} ({', '.join(names)})"
     fits = form == "entries" and len(title) <= (full if width is not None else 2 * full)
-    return Cell(title if fits else column.title, full, False, lambda flat: vector(flat, fine, entry))
+    most = LONG if form == "entries" else sum(ENDS)
+    return Cell(title if fits else column.title, full, False, lambda flat: vector(flat, fine, entry, most))
 
 
 def _signed(value: float, digits: int) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from optcli.outcome import Outcome, Preview, Row
     from optcli.report.files import OutputFile
     from optcli.report.progress import ProgressLine
-    from optcli.outcome import Outcome, Preview, Row
 
 
 class Writer(Protocol):
@@ -34,6 +34,8 @@ class Report:
     def begin(self, preview: Preview) -> None:
         for writer in self.writers:
             writer.begin(preview)
+        if self.progress_line is not None:
+            self.progress_line.begin()
         self.begun()
 
     def row(self, row: Row) -> None:
