@@ -39,7 +39,7 @@ _HOME = {
     "maximize": "optcli.run",
     "minimize": "optcli.run",
 }
-__all__ = ["__version__", *_HOME]  # noqa: PLE0604  # names only, built from the one table
+__all__ = ["__version__", *_HOME]  # names only, built from the one table
 
 
 def __getattr__(name: str) -> Any:

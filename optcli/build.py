@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,7 +35,6 @@ class Source:
     text: str
     label: str  # the library's name, or the text or path as given
     entry: Entry | None = None
-    comments: bool = False
 
 
 def source(function: str) -> Source:
@@ -56,7 +56,10 @@ def source(function: str) -> Source:
             known = nearest(name, [*library.names(), *FUNCTIONS])
             hint = f"Did you mean {' or '.join(known)}? " if known else "`optcli functions` lists the library. "
             raise ExpressionError(
-                f"there is no function {visible(name)}", function, (0, len(function)), f"{hint}To minimize a variable write ({name})."
+                f"there is no function {visible(name)}",
+                function,
+                (0, len(function)),
+                f"{hint}To minimize a variable write ({name}).",
             )
     return Source(function, function)
 
@@ -67,7 +70,8 @@ def _file(name: str) -> Source:
     path = Path(name)
     if name.endswith(".txt"):
         try:
-            return Source(path.read_bytes().decode("utf-8"), name, comments=True)
+            # no text holds a string, so # always begins a comment
+            return Source(re.sub("#[^\n]*", "", path.read_bytes().decode("utf-8-sig")).strip(), name)
         except UnicodeDecodeError as error:
             raise FileError(f"{visible(name)}: byte {error.start} is not UTF-8", "Save the file as UTF-8.") from None
         except OSError as error:
@@ -157,14 +161,13 @@ def build(
     text: str,
     params: Mapping[str, float] | None = None,
     data: Mapping[str, Array] | None = None,
-    comments: bool = False,
 ) -> Objective:
     """The objective of a text. Everything that can be refused is refused before SymPy is imported.
 
     Raises ExpressionError.
     """
     params, data = dict(params or {}), dict(data or {})
-    syntax = parse(text, comments)
+    syntax = parse(text)
     _known_names(syntax, params, "parameter")
     _known_names(syntax, data, "data array")
     resolved = resolve(syntax, params, data)
@@ -192,7 +195,9 @@ def _known_names(syntax: Syntax, given: Mapping[str, Any], what: str) -> None:
         if name not in syntax.names:
             bound = sorted({node.value[0] for node in syntax.nodes if node.kind == "bound"})
             remedy = did_you_mean(name, syntax.names) or (
-                f"{name} is the index of a Sum here." if name in bound else f"The names are {', '.join(syntax.names[:8])}."
+                f"{name} is the index of a Sum here."
+                if name in bound
+                else f"The names are {', '.join(syntax.names[:8])}."
             )
             raise UsageError(f"there is no {what} {visible(name)} in {visible(syntax.text[:60])}", remedy)
 
@@ -214,9 +219,7 @@ def problem(
             return -f, -g
 
         value, both = negative, negative_both
-    return Problem(
-        objective.layout.size, value, both, lower=lower, upper=upper, overflow=objective.overflowed
-    )
+    return Problem(objective.layout.size, value, both, lower=lower, upper=upper, overflow=objective.overflowed)
 
 
 def engine(wanted: str) -> str:

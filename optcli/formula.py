@@ -83,7 +83,9 @@ def flat_point(values: Mapping[str, Any], layout: Layout) -> Array:
     try:
         return layout.join(values)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"a value does not fit: {error}", "Scalars are numbers, vectors arrays of their length.") from None
+        raise UsageError(
+            f"a value does not fit: {error}", "Scalars are numbers, vectors arrays of their length."
+        ) from None
 
 
 def function(expression: Any, params: Mapping[str, float] | None = None) -> Function:
@@ -95,7 +97,7 @@ def function(expression: Any, params: Mapping[str, float] | None = None) -> Func
         return Function(build_sympy(expression, _numbers(params)))
     found = source(expression)
     given = {**(found.entry.params if found.entry else {}), **_numbers(params)}
-    return Function(build(found.text, given, comments=found.comments))
+    return Function(build(found.text, given))
 
 
 def _numbers(params: Mapping[str, float] | None) -> dict[str, float]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable as written: a scalar has shape (), a vector (n,), a matrix (n, m); `first` are its lowest indices."""
+    """One variable: a scalar has shape (), a vector (n,), a matrix (n, m); `first` are its lowest indices."""
 
     name: str
     shape: tuple[int, ...] = ()

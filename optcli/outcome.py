@@ -1,4 +1,4 @@
-"""What a run says of itself: before it begins, row by row, and at its end. Values are those of the function as typed."""
+"""What a run says of itself: before it begins, row by row, at its end. Values are those of the function as typed."""
 
 from __future__ import annotations
 

@@ -92,16 +92,16 @@ def _computed(text: str, params: Mapping[str, float], where: str, indices: Mappi
     """A text over arrays of indices (or over none), as an array of their shape."""
     try:
         names = variables_of(text)
-        objective = build(text, {name: value for name, value in params.items() if name in names and name not in indices})
+        known = {name: value for name, value in params.items() if name in names and name not in indices}
+        objective = build(text, known)
     except ExpressionError as error:
         raise ConfigError(str(error), where) from None
     missing = [name for name in objective.layout.names if name not in indices]
     if missing:
-        known = [*indices, *params]
         raise ConfigError(
             f"{visible(missing[0])} has no value in {visible(text[:60])}",
             where,
-            did_you_mean(missing[0], known) or "Use numbers, parameters and the indices in the brackets.",
+            did_you_mean(missing[0], [*indices, *params]) or "Use numbers, parameters and the indices in the brackets.",
         )
     inputs = [indices[name] for name in objective.layout.names]
     shape = np.broadcast_shapes(*(np.shape(array) for array in indices.values())) if indices else ()
@@ -119,9 +119,7 @@ def _numbers(value: Any, where: str, params: Mapping[str, float]) -> Array:
     return np.asarray(value, dtype=np.float64)
 
 
-def _assign(
-    flat: Array, entry: StartEntry, layout: Layout, params: Mapping[str, float], finite: bool = True
-) -> None:
+def _assign(flat: Array, entry: StartEntry, layout: Layout, params: Mapping[str, float], finite: bool = True) -> None:
     variable = next((v for v in layout.variables if v.name == entry.name), None)
     name = visible(str(entry.name))
     if variable is None:
@@ -179,5 +177,3 @@ def _count(where: str, given: int, layout: Layout) -> ConfigError:
 def origin_of(config: Config) -> str:
     """Where the start comes from, in words."""
     return config.origins.get("start", "default")
-
-

@@ -29,7 +29,7 @@ STOPPING = ("iters", "tol", "max_time", "max_evals", "target")
 
 
 def settle(*layers: Layer) -> Config:
-    """The sum of the layers with what the library says of their function below them. Raises ConfigError and FileError."""
+    """The sum of the layers, and below them what the library says of the function. Raises ConfigError, FileError."""
     config = resolve(*layers)
     if config.function is None or config.function == "-":
         return config
@@ -46,7 +46,7 @@ def settle(*layers: Layer) -> Config:
 
 def _no_domain(config: Config) -> ConfigError:
     return ConfigError(
-        "this function has no domain to take the bounds from", config.origins.get("bounds", ""), "Write --bounds x=0:1."
+        "this function has no domain to take the bounds from", config.where("bounds"), "Write --bounds x=0:1."
     )
 
 
@@ -73,7 +73,7 @@ def prepare(config: Config, text: str | None = None, choose_start: bool = True) 
     assert config.function is not None
     found = source(config.function) if text is None else Source(text, text)
     data = {name: load_array(spec, config.folder) for name, spec in config.data.items()}
-    objective = build(found.text, config.params, data, found.comments)
+    objective = build(found.text, config.params, data)
     layout = objective.layout
     if not layout.size:
         raise ExpressionError(
@@ -154,16 +154,16 @@ def method_of(config: Config) -> Method:
     try:
         known = [each.name for each in fields(find(config.method))]
     except UsageError as error:
-        raise ConfigError(error.message, config.origins.get("method", ""), error.remedy) from None
+        raise ConfigError(error.message, config.where("method"), error.remedy) from None
     for name in config.settings:
         if name not in known:
-            where = config.origins.get(f"settings.{name}", "")
+            where = config.where(f"settings.{name}")
             remedy = did_you_mean(name, [*known, *CONFIG_KEYS]) or f"Its fields are {', '.join(known)}."
             raise ConfigError(f"method {config.method} has no field {name}", where, remedy)
     try:
         return make(config.method, given)
     except UsageError as error:
-        raise ConfigError(error.message, config.origins.get("method", ""), error.remedy) from None
+        raise ConfigError(error.message, config.where("method"), error.remedy) from None
 
 
 def _preview(ready: Prepared, method: Method, used: str) -> Preview:
@@ -238,4 +238,3 @@ def _from_python(command: str, function: str, settings: Mapping[str, Any]) -> Ou
         raise UsageError("a FUNCTION is a text", "For SymPy expressions use optcli.function(...).")
     config = settle(from_keywords(function=function, command=command, **settings))
     return execute(config)
-

@@ -201,6 +201,7 @@ REFUSED = [  # arguments, exit code, what standard error must say
     ("minimize", 2, ["no FUNCTION"]),
     ("run", 2, ["CONFIG"]),
     ("run none.yaml", 2, ["none.yaml"]),
+    ("run rosenbrok_loop", 2, ["rosenbrok_loop", "rosenbrock_loop"]),
     ("completion tcsh", 2, ["tcsh", "zsh"]),
     ("functions rosenbrok", 2, ["rosenbrok", "rosenbrock"]),
     ("functions --format yaml", 2, ["--format", "json"]),
@@ -412,6 +413,10 @@ def test_precedence(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings("--lr", "0.001")[0] == 0.001
     assert settings("--set", "lr=0.0005")[0] == 0.0005
     assert settings("--start", "y=7")[1] == {"x": 0.5, "y": 7.0}
+
+
+def test_an_example_run_has_a_name(run: Any) -> None:
+    assert run("run", "rosenbrock_loop", "--print", "x.y", "--quiet").out.strip() == repr(END["y"])
 
 
 def test_a_misspelt_environment_variable_is_said(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

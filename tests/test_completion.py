@@ -49,6 +49,7 @@ def completed(shell: str, line: str) -> list[str]:
         ("optcli minimize x^2 --set max", ["max_time=", "max_evals="]),
         ("optcli minimize x^2 --print st", ["status"]),
         ("optcli functions --format ", ["table", "json"]),
+        ("optcli run rosen", ["rosenbrock_loop"]),
         ("optcli completion ", list(SHELLS)),
     ],
 )
@@ -61,7 +62,7 @@ def test_names_are_completed(shell: str, line: str, expected: list[str]) -> None
 
 
 @pytest.mark.parametrize("shell", ["bash", "fish"])
-@pytest.mark.parametrize("line", ["optcli run ru", "optcli minimize x^2 --config ru", "optcli minimize ./f"])
+@pytest.mark.parametrize("line", ["optcli run zz", "optcli minimize x^2 --config ru", "optcli minimize ./f"])
 def test_files_are_left_to_the_shell(shell: str, line: str) -> None:
     environ = os.environ | {"_OPTCLI_COMPLETE": f"{shell}_complete", "COMP_WORDS": line}
     environ["COMP_CWORD"] = line.split()[-1] if shell == "fish" else str(len(line.split()) - 1)

@@ -135,4 +135,3 @@ def _sentence(value: float, entries: Sequence[Component]) -> str:
     return f"the gradient agrees with differences of the value (largest relative error {worst:.2g})" + (
         f"; {odd} of {len(entries)} components could not be told exactly" if odd else ""
     )
-

@@ -140,9 +140,8 @@ class Builder:
                     return self.node(ops.square, args[:1])
         elif op is ops.neg and args[0].op is ops.neg:
             return args[0].args[0]
-        elif isinstance(op, Take) and isinstance(op.places, Strided):
-            if op.places.shape == op.source and op.places.is_whole(math.prod(op.source)):
-                return args[0]
+        elif isinstance(op, Take) and isinstance(op.places, Strided) and op.places.shape == op.source:
+            return args[0] if op.places.is_whole(math.prod(op.source)) else None
         return None
 
     def _shortcut_chain(self, cotangent: Node, partial: Node) -> Node | None:

@@ -181,10 +181,10 @@ LN2, LN10 = math.log(2.0), math.log(10.0)
 TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 
 # --- operators
-neg = Op("neg", np.negative, (lambda y, x: -1.0,), scalar=operator.neg)
-add = Op("add", np.add, (_one, _one), domain=(ANY, ANY), scalar=operator.add, overflows=True)
-sub = Op("sub", np.subtract, (_one, lambda y, a, b: -1.0), domain=(ANY, ANY), scalar=operator.sub, overflows=True)
-mul = Op(
+neg: Op = Op("neg", np.negative, (lambda y, x: -1.0,), scalar=operator.neg)
+add: Op = Op("add", np.add, (_one, _one), domain=(ANY, ANY), scalar=operator.add, overflows=True)
+sub: Op = Op("sub", np.subtract, (_one, lambda y, a, b: -1.0), domain=(ANY, ANY), scalar=operator.sub, overflows=True)
+mul: Op = Op(
     "mul",
     np.multiply,
     (lambda y, a, b: b, lambda y, a, b: a),
@@ -192,21 +192,21 @@ mul = Op(
     scalar=operator.mul,
     overflows=True,
 )
-div = Op(
+div: Op = Op(
     "div",
     np.divide,
     (lambda y, a, b: 1.0 / b, lambda y, a, b: -y / b),
     domain=(ANY, POSITIVE),
     scalar=operator.truediv,
 )
-pow_ = Op(
+pow_: Op = Op(
     "pow",
     kernels.power,
     (lambda y, x, p: chain(p, pow_(x, p - 1.0)), _pow_exponent),
     domain=(POSITIVE, ANY),
 )
-square = Op("square", np.square, (lambda y, x: 2.0 * x,), formula="x**2", scalar=lambda x: x * x, overflows=True)
-chain = Op(
+square: Op = Op("square", np.square, (lambda y, x: 2.0 * x,), formula="x**2", scalar=lambda x: x * x, overflows=True)
+chain: Op = Op(
     "chain",
     kernels.chain,
     (lambda y, c, p: p, lambda y, c, p: c),
@@ -217,13 +217,17 @@ chain = Op(
 )
 
 # --- elementary functions
-sin = Op("sin", np.sin, (lambda y, x: cos(x),), ("sin",), "sin")
-cos = Op("cos", np.cos, (lambda y, x: -sin(x),), ("cos",), "cos")
-tan = Op("tan", np.tan, (lambda y, x: 1.0 + square(y),), ("tan",), "tan", domain=((-1.4, 1.4),))
-asin = Op("asin", np.arcsin, (lambda y, x: 1.0 / sqrt((1.0 - x) * (1.0 + x)),), ("asin",), "asin", domain=((-0.9, 0.9),))
-acos = Op("acos", np.arccos, (lambda y, x: -1.0 / sqrt((1.0 - x) * (1.0 + x)),), ("acos",), "acos", domain=((-0.9, 0.9),))
-atan = Op("atan", np.arctan, (lambda y, x: 1.0 / (1.0 + square(x)),), ("atan",), "atan")
-atan2 = Op(
+sin: Op = Op("sin", np.sin, (lambda y, x: cos(x),), ("sin",), "sin")
+cos: Op = Op("cos", np.cos, (lambda y, x: -sin(x),), ("cos",), "cos")
+tan: Op = Op("tan", np.tan, (lambda y, x: 1.0 + square(y),), ("tan",), "tan", domain=((-1.4, 1.4),))
+asin: Op = Op(
+    "asin", np.arcsin, (lambda y, x: 1.0 / sqrt((1.0 - x) * (1.0 + x)),), ("asin",), "asin", domain=((-0.9, 0.9),)
+)
+acos: Op = Op(
+    "acos", np.arccos, (lambda y, x: -1.0 / sqrt((1.0 - x) * (1.0 + x)),), ("acos",), "acos", domain=((-0.9, 0.9),)
+)
+atan: Op = Op("atan", np.arctan, (lambda y, x: 1.0 / (1.0 + square(x)),), ("atan",), "atan")
+atan2: Op = Op(
     "atan2",
     np.arctan2,
     (lambda y, a, b: b / hypot(a, b) / hypot(a, b), lambda y, a, b: -a / hypot(a, b) / hypot(a, b)),
@@ -231,30 +235,36 @@ atan2 = Op(
     "atan2",
     domain=(ANY, POSITIVE),
 )
-sinh = Op("sinh", np.sinh, (lambda y, x: cosh(x),), ("sinh",), "sinh", overflows=True)
-cosh = Op("cosh", np.cosh, (lambda y, x: sinh(x),), ("cosh",), "cosh", overflows=True)
-tanh = Op("tanh", np.tanh, (lambda y, x: square(1.0 / cosh(x)),), ("tanh",), "tanh")
-asinh = Op("asinh", np.arcsinh, (lambda y, x: 1.0 / hypot(x, 1.0),), ("asinh",), "asinh")
-acosh = Op(
+sinh: Op = Op("sinh", np.sinh, (lambda y, x: cosh(x),), ("sinh",), "sinh", overflows=True)
+cosh: Op = Op("cosh", np.cosh, (lambda y, x: sinh(x),), ("cosh",), "cosh", overflows=True)
+tanh: Op = Op("tanh", np.tanh, (lambda y, x: square(1.0 / cosh(x)),), ("tanh",), "tanh")
+asinh: Op = Op("asinh", np.arcsinh, (lambda y, x: 1.0 / hypot(x, 1.0),), ("asinh",), "asinh")
+acosh: Op = Op(
     "acosh", np.arccosh, (lambda y, x: 1.0 / sqrt((x - 1.0) * (x + 1.0)),), ("acosh",), "acosh", domain=((1.1, 4.0),)
 )
-atanh = Op("atanh", np.arctanh, (lambda y, x: 1.0 / ((1.0 - x) * (1.0 + x)),), ("atanh",), "atanh", domain=((-0.9, 0.9),))
-exp = Op("exp", np.exp, (lambda y, x: y,), ("exp",), "exp", overflows=True)
-expm1 = Op("expm1", np.expm1, (lambda y, x: exp(x),), ("expm1",), formula="exp(x) - 1", overflows=True)
-log = Op("log", np.log, (lambda y, x: 1.0 / x,), ("log", "ln"), "log", domain=(POSITIVE,))
-log1p = Op("log1p", np.log1p, (lambda y, x: 1.0 / (1.0 + x),), ("log1p",), formula="log(1 + x)", domain=((-0.9, 3.0),))
-log2 = Op("log2", np.log2, (lambda y, x: 1.0 / (x * LN2),), ("log2",), formula="log(x)/log(2)", domain=(POSITIVE,))
-log10 = Op("log10", np.log10, (lambda y, x: 1.0 / (x * LN10),), ("log10",), formula="log(x)/log(10)", domain=(POSITIVE,))
-sqrt = Op("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), ("sqrt",), formula="x**(1/2)", domain=(POSITIVE,))
-cbrt = Op("cbrt", np.cbrt, (lambda y, x: 1.0 / (3.0 * square(y)),), ("cbrt",), formula="sign(x)*Abs(x)**(1/3)")
-abs_ = Op("abs", np.absolute, (lambda y, x: sign(x),), ("Abs", "abs"), "Abs", scalar=operator.abs)
-sign = Op("sign", kernels.sign, (_zero,), ("sign",), "sign")
-floor = Op("floor", np.floor, (_zero,), ("floor",), "floor")
-ceil = Op("ceil", np.ceil, (_zero,), ("ceiling", "ceil"), "ceiling")
-mod = Op(
+atanh: Op = Op(
+    "atanh", np.arctanh, (lambda y, x: 1.0 / ((1.0 - x) * (1.0 + x)),), ("atanh",), "atanh", domain=((-0.9, 0.9),)
+)
+exp: Op = Op("exp", np.exp, (lambda y, x: y,), ("exp",), "exp", overflows=True)
+expm1: Op = Op("expm1", np.expm1, (lambda y, x: exp(x),), ("expm1",), formula="exp(x) - 1", overflows=True)
+log: Op = Op("log", np.log, (lambda y, x: 1.0 / x,), ("log", "ln"), "log", domain=(POSITIVE,))
+log1p: Op = Op(
+    "log1p", np.log1p, (lambda y, x: 1.0 / (1.0 + x),), ("log1p",), formula="log(1 + x)", domain=((-0.9, 3.0),)
+)
+log2: Op = Op("log2", np.log2, (lambda y, x: 1.0 / (x * LN2),), ("log2",), formula="log(x)/log(2)", domain=(POSITIVE,))
+log10: Op = Op(
+    "log10", np.log10, (lambda y, x: 1.0 / (x * LN10),), ("log10",), formula="log(x)/log(10)", domain=(POSITIVE,)
+)
+sqrt: Op = Op("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), ("sqrt",), formula="x**(1/2)", domain=(POSITIVE,))
+cbrt: Op = Op("cbrt", np.cbrt, (lambda y, x: 1.0 / (3.0 * square(y)),), ("cbrt",), formula="sign(x)*Abs(x)**(1/3)")
+abs_: Op = Op("abs", np.absolute, (lambda y, x: sign(x),), ("Abs", "abs"), "Abs", scalar=operator.abs)
+sign: Op = Op("sign", kernels.sign, (_zero,), ("sign",), "sign")
+floor: Op = Op("floor", np.floor, (_zero,), ("floor",), "floor")
+ceil: Op = Op("ceil", np.ceil, (_zero,), ("ceiling", "ceil"), "ceiling")
+mod: Op = Op(
     "mod", kernels.modulo, (_one, lambda y, x, m: -floor(x / m)), ("Mod",), "Mod", domain=((0.1, 0.9), (1.1, 2.0))
 )
-hypot = Op(
+hypot: Op = Op(
     "hypot",
     np.hypot,
     (lambda y, a, b: where(eq(y, 0.0), 0.0, a / y), lambda y, a, b: where(eq(y, 0.0), 0.0, b / y)),
@@ -263,27 +273,27 @@ hypot = Op(
     domain=(ANY, ANY),
     overflows=True,
 )
-erf = Op("erf", kernels.erf, (lambda y, x: TWO_OVER_SQRT_PI * exp(-square(x)),), ("erf",), "erf")
-erfc = Op("erfc", kernels.erfc, (lambda y, x: -TWO_OVER_SQRT_PI * exp(-square(x)),), ("erfc",), "erfc")
-gamma = Op("gamma", kernels.gamma, (lambda y, x: y * polygamma(0.0, x),), ("gamma",), "gamma", domain=(POSITIVE,))
-loggamma = Op(
+erf: Op = Op("erf", kernels.erf, (lambda y, x: TWO_OVER_SQRT_PI * exp(-square(x)),), ("erf",), "erf")
+erfc: Op = Op("erfc", kernels.erfc, (lambda y, x: -TWO_OVER_SQRT_PI * exp(-square(x)),), ("erfc",), "erfc")
+gamma: Op = Op("gamma", kernels.gamma, (lambda y, x: y * polygamma(0.0, x),), ("gamma",), "gamma", domain=(POSITIVE,))
+loggamma: Op = Op(
     "loggamma", kernels.loggamma, (lambda y, x: polygamma(0.0, x),), ("loggamma",), "loggamma", domain=(POSITIVE,)
 )
-polygamma = Op(
+polygamma: Op = Op(
     "polygamma",
     kernels.polygamma,
     (None, lambda y, n, x: polygamma(n + 1.0, x)),
     sympy="polygamma",
     domain=((0.0, 0.0), POSITIVE),
 )
-sigmoid = Op("sigmoid", kernels.sigmoid, (lambda y, x: y * sigmoid(-x),), ("sigmoid",), formula="1/(1 + exp(-x))")
-softplus = Op("softplus", kernels.softplus, (lambda y, x: sigmoid(x),), ("softplus",), formula="log(1 + exp(x))")
-heaviside = Op("heaviside", kernels.heaviside, (_zero,), ("Heaviside",), "Heaviside")
-largest = Op("max", kernels.largest, None, ("Max", "max"), domain=(ANY, ANY, ANY), many=_ties)
-smallest = Op("min", kernels.smallest, None, ("Min", "min"), domain=(ANY, ANY, ANY), many=_ties)
+sigmoid: Op = Op("sigmoid", kernels.sigmoid, (lambda y, x: y * sigmoid(-x),), ("sigmoid",), formula="1/(1 + exp(-x))")
+softplus: Op = Op("softplus", kernels.softplus, (lambda y, x: sigmoid(x),), ("softplus",), formula="log(1 + exp(x))")
+heaviside: Op = Op("heaviside", kernels.heaviside, (_zero,), ("Heaviside",), "Heaviside")
+largest: Op = Op("max", kernels.largest, None, ("Max", "max"), domain=(ANY, ANY, ANY), many=_ties)
+smallest: Op = Op("min", kernels.smallest, None, ("Min", "min"), domain=(ANY, ANY, ANY), many=_ties)
 
 # --- choice: conditions are 1.0 or 0.0
-where = Op(
+where: Op = Op(
     "where",
     kernels.select,
     (None, lambda y, c, a, b: c, lambda y, c, a, b: 1.0 - c),
@@ -291,13 +301,13 @@ where = Op(
     domain=((1.0, 1.0), ANY, ANY),
     scalar=lambda c, a, b: a if c else b,
 )
-lt = Op("lt", kernels.truth(np.less), (None, None), domain=(ANY, ANY))
-le = Op("le", kernels.truth(np.less_equal), (None, None), domain=(ANY, ANY))
-eq = Op("eq", kernels.truth(np.equal), (None, None), domain=(ANY, ANY))
-ne = Op("ne", kernels.truth(np.not_equal), (None, None), domain=(ANY, ANY))
-both = Op("and", kernels.truth(np.logical_and), (None, None), domain=(ANY, ANY))
-either = Op("or", kernels.truth(np.logical_or), (None, None), domain=(ANY, ANY))
-negate = Op("not", kernels.truth(np.logical_not), (None,), domain=(ANY,))
+lt: Op = Op("lt", kernels.truth(np.less), (None, None), domain=(ANY, ANY))
+le: Op = Op("le", kernels.truth(np.less_equal), (None, None), domain=(ANY, ANY))
+eq: Op = Op("eq", kernels.truth(np.equal), (None, None), domain=(ANY, ANY))
+ne: Op = Op("ne", kernels.truth(np.not_equal), (None, None), domain=(ANY, ANY))
+both: Op = Op("and", kernels.truth(np.logical_and), (None, None), domain=(ANY, ANY))
+either: Op = Op("or", kernels.truth(np.logical_or), (None, None), domain=(ANY, ANY))
+negate: Op = Op("not", kernels.truth(np.logical_not), (None,), domain=(ANY,))
 
 OPS: dict[str, Op] = {
     op.name: op

@@ -35,7 +35,7 @@ class Structural:
     def out_shape(self, shapes: Sequence[Shape]) -> Shape:
         raise AssertionError("each operation knows its shape")
 
-    def kernel(self, *args: Any, out: Any = None) -> Any:
+    def kernel(self, *args: Any, **kwargs: Any) -> Any:
         raise AssertionError("each operation has a kernel")
 
     def vjp(self, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:

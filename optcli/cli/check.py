@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from typing import Any
 
@@ -11,7 +12,8 @@ from optcli.cli.listing import show_table
 from optcli.cli.options import function_argument, options
 from optcli.cli.streams import standard_output
 from optcli.errors import visible
-from optcli.report.numbers import exact, short
+from optcli.report.numbers import exact, short, wrap
+from optcli.report.screen import screen_of
 
 MISMATCH = 10  # exit code, contract §2
 SHOWN = 40  # entries of the gradient that are listed: the worst ones
@@ -34,7 +36,8 @@ def _check(**flags: Any) -> int:
     show_table(("Entry", "Gradient", "Independent", "Relative error", "Verdict"), rows, bool(flags["no_color"]))
     if len(found.entries) > SHOWN and not config.quiet:
         sys.stderr.write(f"the {SHOWN} worst of {len(found.entries)} entries are shown\n")
-    standard_output(f"\nvalue {exact(found.value)}: {visible(found.text)}\n")
+    width = screen_of(sys.stdout, os.environ).width
+    standard_output("\n" + "\n".join(wrap(f"value {exact(found.value)}: {visible(found.text)}", width)) + "\n")
     return 0 if found.agrees or MISMATCH in config.accept else MISMATCH
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from optcli.cli.command import Command
-from optcli.cli.listing import show_styled
+from optcli.cli.listing import show_title
 from optcli.cli.options import function_argument, options
 from optcli.cli.streams import standard_output
 from optcli.errors import visible
@@ -14,16 +13,13 @@ from optcli.errors import visible
 
 def _explain(**flags: Any) -> int:
     from optcli.cli.solving import layers_of, settle_with_text
-    from optcli.report.screen import is_terminal
     from optcli.stages import explain as stages
 
     config, text = settle_with_text(layers_of(flags, flags["config"]))
     for number, (title, body) in enumerate(stages(config, text)):
         lines = [visible(line).rstrip() for line in body.split("\n")]
-        if is_terminal(sys.stdout):
-            show_styled([*([("", "")] if number else []), (title, "bold cyan")], bool(flags["no_color"]))
-        else:
-            standard_output(("\n" if number else "") + title + "\n")
+        standard_output("\n" if number else "")
+        show_title(title, bool(flags["no_color"]))
         standard_output("".join(f"  {line}\n" if line else "\n" for line in lines))
     return 0
 

@@ -12,6 +12,7 @@ import click
 from optcli.cli.options import words
 from optcli.cli.streams import standard_output
 from optcli.errors import UsageError, did_you_mean, visible
+from optcli.report.drawing import styled
 from optcli.report.json_format import dumps
 from optcli.report.numbers import flow, wrap
 from optcli.report.screen import screen_of
@@ -50,7 +51,7 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]], no_color: b
     widths = [max(len(title), *(len(row[n]) for row in rows)) for n, title in enumerate(titles)]
     left = sum(widths[:-1]) + GAP * (len(titles) - 1)
     room = None if screen.width is None else screen.width - left
-    if room is not None and room < max(COMFORT, *(len(word) for row in rows for word in row[-1].split())):
+    if room is not None and room < min(COMFORT, widths[-1]):
         _stacked(rows, screen.width)
         return
     lines = []
@@ -64,7 +65,7 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]], no_color: b
         return
     top, *body = lines
     rule = "─" * max(map(len, lines))
-    show_styled([(top, "bold"), (rule, "dim"), *((line, "") for line in body)], no_color)
+    standard_output(styled(screen, [[(top, "bold")], [(rule, "dim")], *([(line, "")] for line in body)]))
 
 
 def show_entries(entries: Sequence[tuple[str, Sequence[str]]], no_color: bool = False) -> None:
@@ -72,32 +73,20 @@ def show_entries(entries: Sequence[tuple[str, Sequence[str]]], no_color: bool = 
     screen = screen_of(sys.stdout, os.environ, no_color)
     left = max(len(label) for label, _ in entries) + GAP
     room = None if screen.width is None else max(screen.width - left, 16)
-    lines: list[tuple[str, str, str]] = []
+    lines: list[tuple[str, str]] = []
     for label, texts in entries:
         pieces = [piece for text in texts for piece in wrap(text, room)]
-        lines += [(label if n == 0 else "", piece, "") for n, piece in enumerate(pieces)]
+        lines += [(label if n == 0 else "", piece) for n, piece in enumerate(pieces)]
     if not screen.rich:
-        standard_output("".join(f"{label:<{left}}{text}".rstrip() + "\n" for label, text, _ in lines))
+        standard_output("".join(f"{label:<{left}}{text}".rstrip() + "\n" for label, text in lines))
         return
-    from rich.text import Text
-
-    _print([Text.assemble((f"{label:<{left}}", "bold"), text) for label, text, _ in lines], no_color)
+    standard_output(styled(screen, [[(f"{label:<{left}}", "bold"), (text, "")] for label, text in lines]))
 
 
-def show_styled(lines: Sequence[tuple[str, str]], no_color: bool) -> None:
-    """Lines of text, each in a style of rich; the text is never read as markup."""
-    from rich.text import Text
-
-    _print([Text(text, style=style) for text, style in lines], no_color)
-
-
-def _print(lines: Sequence[Any], no_color: bool) -> None:
-    from optcli.report.drawing import console_of, text_of
-
-    console = console_of(screen_of(sys.stdout, os.environ, no_color))
-    for line in lines:
-        console.print(line)
-    standard_output(text_of(console))
+def show_title(title: str, no_color: bool) -> None:
+    """A title on a line of its own."""
+    screen = screen_of(sys.stdout, os.environ, no_color)
+    standard_output(styled(screen, [[(title, "bold cyan")]]) if screen.rich else title + "\n")
 
 
 def _stacked(rows: Sequence[Sequence[str]], width: int | None) -> None:

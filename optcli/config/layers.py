@@ -89,6 +89,11 @@ class Config:
     origins: Mapping[str, str]
     folder: Path | None
 
+    def where(self, path: str) -> str:
+        """The place that an error about `path` names, empty where it is a default."""
+        origin = self.origins.get(path, "default")
+        return "" if origin in ("default", "library") else origin.removeprefix("flag ").removeprefix("environment ")
+
 
 class _Collector:
     """Builds a layer, refusing what is given twice."""

@@ -8,7 +8,7 @@ from typing import Any
 import sympy
 
 from optcli.errors import ExpressionError
-from optcli.expr.indices import IndexFault, Scope, Uses
+from optcli.expr.indices import IndexingError, Scope, Uses
 from optcli.expr.lower import REDUCTIONS, index_value, triples
 from optcli.layout import Layout, Variable
 
@@ -41,14 +41,14 @@ def read(expression: Any, params: Mapping[str, float]) -> tuple[Layout, dict[str
                 indices = tuple(index_value(arg, scope, params).whole() for arg in node.indices)
                 known = uses.setdefault(str(node.base.label), Uses(len(indices)))
                 if known.dimensions != len(indices):
-                    raise IndexFault(f"{node.base.label} is used with {len(indices)} and {known.dimensions} indices")
+                    raise IndexingError(f"{node.base.label} is used with {len(indices)} and {known.dimensions} indices")
                 known.add(indices)
             elif isinstance(node, sympy.Symbol):
                 if node not in scope.indices and node.name not in params:
                     scalars.add(node.name)
             else:
                 stack.extend((arg, scope) for arg in node.args)
-        except IndexFault as fault:
+        except IndexingError as fault:
             raise ExpressionError(fault.message, remedy=fault.remedy) from None
     both = scalars & uses.keys()
     if both:
@@ -60,7 +60,7 @@ def read(expression: Any, params: Mapping[str, float]) -> tuple[Layout, dict[str
             continue
         try:
             ranges = uses[name].ranges()
-        except IndexFault as fault:
+        except IndexingError as fault:
             raise ExpressionError(f"{name}: {fault.message}", remedy=fault.remedy) from None
         variables.append(Variable(name, tuple(b - a + 1 for a, b in ranges), tuple(a for a, _ in ranges)))
     return Layout(tuple(variables)), {v.name: v.first for v in variables if v.shape}

@@ -20,7 +20,7 @@ MOST_TERMS = 10**9  # of nested ranges together
 Ints = NDArray[np.int64]
 
 
-class IndexFault(Exception):
+class IndexingError(Exception):
     """Why an index or a bound cannot be used: (message, remedy). The caller knows the place."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
@@ -65,24 +65,26 @@ class Index:
             return self.scaled(other.constant)
         if not self.terms:
             return other.scaled(self.constant)
-        raise IndexFault("a product of two indices is no index", "An index is a sum of multiples: x[2*i + j - 1].")
+        raise IndexingError("a product of two indices is no index", "An index is a sum of multiples: x[2*i + j - 1].")
 
     def __truediv__(self, other: Index) -> Index:
         if other.terms or other.constant == 0:
-            raise IndexFault("an index can be divided by a number only")
+            raise IndexingError("an index can be divided by a number only")
         return self.scaled(1 / other.constant)
 
     def __pow__(self, other: Index) -> Index:
         if self.terms or other.terms or other.constant.denominator != 1 or not 0 <= other.constant <= 64:
-            raise IndexFault("only whole numbers can be powers in an index")
+            raise IndexingError("only whole numbers can be powers in an index")
         return Index(self.constant ** int(other.constant))
 
     def whole(self) -> Index:
-        """The same value with integers throughout. Raises IndexFault where it is not whole."""
+        """The same value with integers throughout. Raises IndexingError where it is not whole."""
         parts = [self.constant, *(term for term in self.terms.values() if isinstance(term, Fraction))]
         for part in parts:
             if part.denominator != 1:
-                raise IndexFault(f"{_decimal(part)} is not a whole number", "Choose parameters for which it is whole.")
+                raise IndexingError(
+                    f"{_decimal(part)} is not a whole number", "Choose parameters for which it is whole."
+                )
         return self
 
     @property
@@ -113,9 +115,9 @@ class Index:
 
 
 def number(value: float) -> Index:
-    """An index from a number; raises IndexFault for Inf and NaN."""
+    """An index from a number; raises IndexingError for Inf and NaN."""
     if not math.isfinite(value):
-        raise IndexFault("an index must be finite")
+        raise IndexingError("an index must be finite")
     return Index(Fraction(value))
 
 
@@ -129,7 +131,7 @@ def _scale(term: Fraction | Ints, factor: Fraction) -> Fraction | Ints:
     product = term * factor.numerator
     if factor.denominator != 1:
         if np.any(product % factor.denominator):
-            raise IndexFault("this index is not always a whole number")
+            raise IndexingError("this index is not always a whole number")
         product //= factor.denominator
     return product
 
@@ -165,7 +167,7 @@ class Scope:
     def enter(self, binder: Any, low: Index, high: Index) -> tuple[Scope, Axis, Ragged | None]:
         """The scope inside a Sum over `binder` from `low` to `high`, its axis, and how it hangs on outer axes.
 
-        Raises IndexFault for bounds that are not whole and for ranges beyond the limits.
+        Raises IndexingError for bounds that are not whole and for ranges beyond the limits.
         """
         low, high = low.whole(), high.whole()
         involved = tuple(axis for axis in self.axes if axis in low.terms or axis in high.terms)
@@ -180,9 +182,9 @@ class Scope:
     @staticmethod
     def _limit(longest: int, total: int, others: Iterable[Axis]) -> None:
         if longest > MOST_RANGE:
-            raise IndexFault(f"a range of {longest:,} entries: the limit is {MOST_RANGE:,}")
+            raise IndexingError(f"a range of {longest:,} entries: the limit is {MOST_RANGE:,}")
         if total * math.prod(max(1, axis.count) for axis in others) > MOST_TERMS:
-            raise IndexFault(f"nested ranges of more than {MOST_TERMS:,} terms")
+            raise IndexingError(f"nested ranges of more than {MOST_TERMS:,} terms")
 
     def _enter_ragged(
         self, binder: Any, low: Index, high: Index, involved: tuple[Axis, ...]
@@ -230,21 +232,21 @@ class Uses:
             self.read.append(indices)
 
     def ranges(self) -> list[tuple[int, int]]:
-        """(smallest, largest) index of each dimension. Raises IndexFault for huge ranges and for gaps."""
+        """(smallest, largest) index of each dimension. Raises IndexingError for huge ranges and for gaps."""
         if not self.read:
-            raise IndexFault("no entry of it is ever read")
+            raise IndexingError("no entry of it is ever read")
         out = []
         for d in range(self.dimensions):
             ends = [indices[d].bounds() for indices in self.read]
             low, high = min(end[0] for end in ends), max(end[1] for end in ends)
             if high - low >= MOST_RANGE:
-                raise IndexFault(f"indices from {low} to {high}: the limit is {MOST_RANGE:,} entries")
+                raise IndexingError(f"indices from {low} to {high}: the limit is {MOST_RANGE:,} entries")
             out.append((low, high))
         if math.prod(high - low + 1 for low, high in out) > MOST_RANGE:
-            raise IndexFault(f"more than {MOST_RANGE:,} entries")
+            raise IndexingError(f"more than {MOST_RANGE:,} entries")
         gap = self._gap(out)
         if gap is not None:
-            raise IndexFault(
+            raise IndexingError(
                 f"entry [{gap}] stands in between and is never read",
                 "Leave no gaps: number the entries one after the other.",
             )
@@ -260,7 +262,9 @@ class Uses:
                 places = tuple(index.values(axes) - low for index, (low, _) in zip(indices, ranges, strict=True))
                 marks[tuple(np.broadcast_arrays(*places))] = True
             elif self._separate(indices):
-                marks[np.ix_(*(self._line(index) - low for index, (low, _) in zip(indices, ranges, strict=True)))] = True
+                marks[np.ix_(*(self._line(index) - low for index, (low, _) in zip(indices, ranges, strict=True)))] = (
+                    True
+                )
             else:  # too many pairs to list: walk along the shortest axis
                 self._walk(marks, indices, axes, ranges)
         missing = int(marks.argmin())  # the first False, or 0
@@ -294,7 +298,9 @@ def _covered(read: Iterable[Index], low: int, high: int) -> bool:
     runs = []
     for index in read:
         run = 1
-        for axis, term in sorted(index.terms.items(), key=lambda item: abs(item[1]) if isinstance(item[1], Fraction) else 0):
+        for axis, term in sorted(
+            index.terms.items(), key=lambda item: abs(item[1]) if isinstance(item[1], Fraction) else 0
+        ):
             if not isinstance(term, Fraction) or abs(term) > run:
                 break
             run += int(abs(term)) * (axis.count - 1)
@@ -307,4 +313,3 @@ def _covered(read: Iterable[Index], low: int, high: int) -> bool:
             return False
         reach = max(reach, last)
     return reach >= high
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from optcli.autograd.graph import Builder, Graph, Node
 from optcli.autograd.structural import Contract, Gather, Places, Scatter, Strided, Take, reshape
 from optcli.errors import ExpressionError
 from optcli.expr import typed
-from optcli.expr.indices import Axis, Index, IndexFault, Ragged, Scope, number
+from optcli.expr.indices import Axis, Index, IndexingError, Ragged, Scope, number
 from optcli.layout import Layout
 
 Array = NDArray[np.float64]
@@ -45,8 +46,8 @@ ELEMENTWISE |= {
 }
 FOLDED = {typed.Both: ops.both, sympy.And: ops.both, typed.Either: ops.either, sympy.Or: ops.either}
 SWAPPED = {sympy.StrictGreaterThan: ops.lt, sympy.GreaterThan: ops.le}
-SUMS = (typed.Sum, sympy.Sum)
-REDUCTIONS = (*SUMS, typed.Product, sympy.Product)
+SUMS: tuple[Any, ...] = (typed.Sum, sympy.Sum)
+REDUCTIONS: tuple[Any, ...] = (*SUMS, typed.Product, sympy.Product)
 
 
 def lower(
@@ -77,15 +78,17 @@ def triples(expression: Any) -> list[tuple[Any, Any, Any]]:
 
 
 def index_value(expression: Any, scope: Scope, params: Mapping[str, float]) -> Index:
-    """A SymPy expression as an index. Raises IndexFault where it is none."""
+    """A SymPy expression as an index. Raises IndexingError where it is none."""
     if isinstance(expression, sympy.Symbol):
         if expression in scope.indices:
             return scope.indices[expression]
         if expression.name in params:
             return number(params[expression.name])
-        raise IndexFault(f"{expression.name} has no value, and an index needs one", f"Give --param {expression.name}=…")
+        raise IndexingError(
+            f"{expression.name} has no value, and an index needs one", f"Give --param {expression.name}=…"
+        )
     if isinstance(expression, sympy.Rational):
-        return Index(sympy_fraction(expression))
+        return Index(Fraction(int(expression.p), int(expression.q)))
     if isinstance(expression, sympy.Number):
         return number(float(expression))
     args = [index_value(arg, scope, params) for arg in expression.args]
@@ -99,14 +102,8 @@ def index_value(expression: Any, scope: Scope, params: Mapping[str, float]) -> I
         return args[0] ** args[1]
     op = ELEMENTWISE.get(expression.func)
     if op is None or any(arg.terms for arg in args):
-        raise IndexFault(f"{expression.func.__name__} has no place in an index")
+        raise IndexingError(f"{expression.func.__name__} has no place in an index")
     return number(float(op.kernel(*(np.float64(float(arg.constant)) for arg in args))))
-
-
-def sympy_fraction(value: Any) -> Any:
-    from fractions import Fraction
-
-    return Fraction(int(value.p), int(value.q))
 
 
 class _Lowering:
@@ -125,7 +122,6 @@ class _Lowering:
         self.named |= {name: self.builder.constant(array) for name, array in data.items()}
         self.scopes: dict[Any, tuple[Scope, list[tuple[Axis, Ragged | None]]]] = {}
         self.made: dict[tuple[int, int], Value] = {}
-        self.alive: list[Any] = []  # keeps ids of temporary objects from being used again
 
     def run(self, expression: Any) -> Graph:
         root = Scope()
@@ -179,7 +175,7 @@ class _Lowering:
                     ends = index_value(low, inner, self.params), index_value(high, inner, self.params)
                     inner, axis, ragged = inner.enter(index, *ends)
                     axes.append((axis, ragged))
-            except IndexFault as fault:
+            except IndexingError as fault:
                 raise ExpressionError(fault.message, remedy=fault.remedy) from None
             self.scopes[key] = inner, axes
         return self.scopes[key]
@@ -200,7 +196,9 @@ class _Lowering:
         """The terms of an Add in order, each with its sign."""
         out = []
         for k, arg in enumerate(node.args):
-            negative = k > 0 and isinstance(arg, sympy.Mul) and len(arg.args) == 2 and arg.args[0] is sympy.S.NegativeOne
+            negative = (
+                k > 0 and isinstance(arg, sympy.Mul) and len(arg.args) == 2 and arg.args[0] is sympy.S.NegativeOne
+            )
             out.append(("-", arg.args[1]) if negative else ("+", arg))
         return out
 
@@ -282,7 +280,9 @@ class _Lowering:
         if node.is_number and not node.args and node.is_real:
             return Value(self.builder.constant(_float(node)))
         name = getattr(func, "__name__", str(func))
-        raise ExpressionError(f"SymPy's {name} has no meaning in this language", remedy="The README lists the functions.")
+        raise ExpressionError(
+            f"SymPy's {name} has no meaning in this language", remedy="The README lists the functions."
+        )
 
     def _symbol(self, node: Any, scope: Scope) -> Value:
         if node in scope.indices:
@@ -311,20 +311,20 @@ class _Lowering:
         source = self.named[name]
         try:
             subscripts = [index_value(arg, scope, self.params).whole() for arg in node.indices]
-        except IndexFault as fault:
+        except IndexingError as fault:
             raise ExpressionError(fault.message, remedy=fault.remedy) from None
         weights = [math.prod(source.shape[d + 1 :]) for d in range(len(source.shape))]
-        place = Index(number(0.0).constant)
+        place = Index(Fraction(0))
         for subscript, low, weight in zip(subscripts, self.first[name], weights, strict=True):
             place = place + (subscript - number(float(low))) * number(float(weight))
         axes = _sorted({axis: None for subscript in subscripts for axis in subscript.terms})
         shape = tuple(axis.count for axis in axes)
-        terms = [place.terms.get(axis, number(0.0).constant) for axis in axes]
+        terms = [place.terms.get(axis, Fraction(0)) for axis in axes]
         places: Places
         if any(isinstance(term, np.ndarray) for term in terms):
             places = Gather(np.ascontiguousarray(np.broadcast_to(place.values(axes), shape)))
         else:
-            places = Strided(place.start, tuple(int(term) for term in terms), shape)  # type: ignore[arg-type]
+            places = Strided(place.start, tuple(int(term) for term in terms), shape)
         return Value(self.builder.node(Take(places, source.shape), [source]), axes)
 
     # ------------------------------------------------------------ arrays over axes
@@ -428,9 +428,7 @@ class _Lowering:
             return Value(self.builder.constant(np.ones(shape)), value.axes[:at] + value.axes[at + 1 :])
         while count > 1:
             half = count // 2
-            paired = self.builder.node(
-                ops.mul, [_slice(node, at, 0, half), _slice(node, at, half, half)]
-            )
+            paired = self.builder.node(ops.mul, [_slice(node, at, 0, half), _slice(node, at, half, half)])
             if count % 2:
                 last = _slice(node, at, count - 1, 1)
                 if half == 1:

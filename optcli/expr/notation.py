@@ -11,7 +11,11 @@ from optcli.expr.tokens import Token
 # what stands just before the spot (to the end) → message, remedy
 HABITS: tuple[tuple[str, str, str], ...] = (
     (r"\blambda\s+[\w, ]+$", "a function needs no lambda", "Give the formula alone: x**2"),
-    (r"\b(?:return|let|def|minimize|minimise|maximize|maximise|min|max)\s+$", "words have no place in a formula", "Give the formula alone: x**2"),
+    (
+        r"\b(?:return|let|def|minimize|minimise|maximize|maximise|min|max)\s+$",
+        "words have no place in a formula",
+        "Give the formula alone: x**2",
+    ),
     (r"\bis\s+$", "`is` is no comparison", "Write == between numbers."),
 )
 
@@ -48,7 +52,10 @@ def _product(text: str, before: Token, token: Token) -> ExpressionError:
     closing = f"…{left}" if left in (")", "]") else left
     opening = f"{right}…" if right == "(" else right
     return ExpressionError(
-        "something is missing here; a product needs its *", text, (token.start, token.end), f"Write {closing}*{opening}."
+        "something is missing here; a product needs its *",
+        text,
+        (token.start, token.end),
+        f"Write {closing}*{opening}.",
     )
 
 
@@ -60,13 +67,21 @@ def _equals(text: str, tokens: Sequence[Token], at: int) -> ExpressionError:
     defines = re.match(r"\s*(\w+)\s*\([\w\s,]*\)\s*$", text[: token.start])
     if defines:
         return ExpressionError(
-            f"{visible(defines[1][:20])}(…) = … defines a function", text, (0, token.end), "Give the formula alone: x**2"
+            f"{visible(defines[1][:20])}(…) = … defines a function",
+            text,
+            (0, token.end),
+            "Give the formula alone: x**2",
         )
     before = text[: token.start]
     if before.count("(") > before.count(")"):
-        return ExpressionError("arguments have no names, and a comparison is ==", text, span, "Give the value alone: log(x, 2).")
+        return ExpressionError(
+            "arguments have no names, and a comparison is ==", text, span, "Give the value alone: log(x, 2)."
+        )
     return ExpressionError(
-        "= has no place here", text, span, "Minimize the difference's square for an equation; a definition is name = value;"
+        "= has no place here",
+        text,
+        span,
+        "Minimize the difference's square for an equation; a definition is name = value;",
     )
 
 
@@ -87,16 +102,32 @@ def no_operand(text: str, tokens: Sequence[Token], at: int) -> ExpressionError:
         if before is None:
             return ExpressionError("the expression is empty", remedy="Give a formula such as (x - 1)**2 + y**2.")
         if before.text == ";":
-            return ExpressionError("the value is missing after the definitions", text, (before.start, before.end), "Write it after the last ;")
-        return ExpressionError(f"something must follow {before.text}", text, (before.start, before.end), "Complete the formula.")
+            return ExpressionError(
+                "the value is missing after the definitions",
+                text,
+                (before.start, before.end),
+                "Write it after the last ;",
+            )
+        return ExpressionError(
+            f"something must follow {before.text}", text, (before.start, before.end), "Complete the formula."
+        )
     if token.text == "=":
         return ExpressionError("= has no place here", text, span, "Give the formula alone, without a leading =.")
     if token.text == "[":
-        return ExpressionError("a list has no place in a formula", text, span, "Vectors are written x[1], x[2]; brackets are ( ).")
+        return ExpressionError(
+            "a list has no place in a formula", text, span, "Vectors are written x[1], x[2]; brackets are ( )."
+        )
     if token.text in ("*", "/", "**", "+", "-") and before is not None and before.text in ("*", "/", "**", "+", "-"):
-        return ExpressionError(f"{before.text} and {token.text} stand together", text, (before.start, token.end), "Delete one, or put something between.")
+        return ExpressionError(
+            f"{before.text} and {token.text} stand together",
+            text,
+            (before.start, token.end),
+            "Delete one, or put something between.",
+        )
     if token.text == ")" and before is not None:
         return ExpressionError("something is missing before )", text, span)
     if token.text in ("and", "or"):
         return ExpressionError(f"`{token.text}` needs a condition on both sides", text, span)
-    return ExpressionError(f"{token.text} cannot stand here", text, span, "A number, a name or a bracket is missing before it.")
+    return ExpressionError(
+        f"{token.text} cannot stand here", text, span, "A number, a name or a bracket is missing before it."
+    )

@@ -1,4 +1,4 @@
-"""Tokens to syntax: an operator-precedence parser with an explicit stack, so that no text is too long or too deep for it.
+"""Tokens to syntax: operator precedence with an explicit stack, so that no text is too long or too deep for it.
 
 The result is a flat list in postorder: arguments stand before what uses them. A definition is one node that several
 others point to. Whether a name is a function, and whether its arguments fit, is decided later (`resolve`): this module
@@ -62,15 +62,15 @@ class Syntax:
         return "\n".join(lines)
 
 
-def parse(text: str, comments: bool = False) -> Syntax:
+def parse(text: str) -> Syntax:
     """The syntax of a text. Raises ExpressionError with the span of what is wrong."""
-    return _Parser(text, tokenize(text, comments)).run()
+    return _Parser(text, tokenize(text)).run()
 
 
-def variables_of(text: str, known: Iterable[str] = (), comments: bool = False) -> tuple[str, ...]:
+def variables_of(text: str, known: Iterable[str] = ()) -> tuple[str, ...]:
     """The names of a text that are no parameters or data (`known`), in the order of first appearance."""
     given = set(known)
-    return tuple(name for name in parse(text, comments).names if name not in given)
+    return tuple(name for name in parse(text).names if name not in given)
 
 
 class _Open(NamedTuple):
@@ -216,7 +216,9 @@ class _Parser:
         elif word in ("and", "or"):
             self._fail_operand(token)
         elif word == "I":
-            self._fail("I, the imaginary unit, has no place here: the language is real", token, "Name a variable i or k.")
+            self._fail(
+                "I, the imaginary unit, has no place here: the language is real", token, "Name a variable i or k."
+            )
         elif word == "oo":
             self._fail("oo stands for infinity in --bounds only", token)
         elif word == "None":
@@ -241,7 +243,11 @@ class _Parser:
             self._operand()
             return True
         if token.text != BRACKETS[top.what]:
-            self._fail(f"{token.text} does not close what was opened here", (top.start, top.end), f"Close it with {BRACKETS[top.what]}.")
+            self._fail(
+                f"{token.text} does not close what was opened here",
+                (top.start, top.end),
+                f"Close it with {BRACKETS[top.what]}.",
+            )
         self.at += 1
         self.stack.pop()
         self.depth -= 1
@@ -312,7 +318,11 @@ class _Parser:
         if token.text == "**":
             base = self.nodes[self.operands[-1]]
             if base.kind == "name" and base.value == "e" and self.operands[-1] not in self.grouped:
-                self._fail("e as the base of a power is refused", (base.start, token.end), "Write exp(x) or E**x, or (e)**x for a variable e.")
+                self._fail(
+                    "e as the base of a power is refused",
+                    (base.start, token.end),
+                    "Write exp(x) or E**x, or (e)**x for a variable e.",
+                )
         self.at += 1
         self._push(_Open(token.text, power, 2, token.start, token.end))
 
@@ -391,17 +401,27 @@ class _Parser:
     def _number(self, k: int) -> None:
         kind = self.nodes[k].kind
         if kind in CONDITIONS:
-            self._fail("a condition stands where a number is needed", self._span(k), "Conditions belong into where(condition, a, b) and Piecewise.")
+            self._fail(
+                "a condition stands where a number is needed",
+                self._span(k),
+                "Conditions belong into where(condition, a, b) and Piecewise.",
+            )
         if kind == "pair":
             node = self.nodes[k]
             first = self.nodes[node.args[0]]
             if len(node.args) == 2 and first.kind == "number":
-                self._fail("a comma stands where a number is needed", self._span(k), "Write decimals with a point: 1.5, not 1,5.")
+                self._fail(
+                    "a comma stands where a number is needed",
+                    self._span(k),
+                    "Write decimals with a point: 1.5, not 1,5.",
+                )
             self._fail("a list stands where a number is needed", self._span(k))
 
     def _condition(self, k: int) -> None:
         if self.nodes[k].kind not in CONDITIONS:
-            self._fail("a number stands where a condition is needed", self._span(k), "Compare it with something: x > 0.")
+            self._fail(
+                "a number stands where a condition is needed", self._span(k), "Compare it with something: x > 0."
+            )
 
     def _fail(self, message: str, at: Token | tuple[int, int], remedy: str = "") -> NoReturn:
         span = (at.start, at.end) if isinstance(at, Token) else at
@@ -423,7 +443,9 @@ class _Parser:
             decimal = before == "number" and self.tokens[self.at + 1].kind == "number"
             remedy = "Write decimals with a point: 1.5, not 1,5." if decimal else "Give one expression."
             self._fail("a comma has no place outside brackets", token, remedy)
-        self._fail(f"{token.text} closes nothing", token, f"Delete it, or open {'(' if token.text == ')' else '['} before.")
+        self._fail(
+            f"{token.text} closes nothing", token, f"Delete it, or open {'(' if token.text == ')' else '['} before."
+        )
 
     def _fail_unclosed(self, token: Token) -> NoReturn:
         top = self.stack[-1]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from optcli.autograd import ops
 from optcli.errors import ExpressionError, did_you_mean, nearest, visible
-from optcli.expr.indices import Index, IndexFault, Scope, Uses, number
+from optcli.expr.indices import Index, IndexingError, Scope, Uses, number
 from optcli.expr.parse import CONDITIONS, Syntax, SyntaxNode
 from optcli.layout import Layout, Variable
 
@@ -250,9 +250,9 @@ class _Resolver:
         divides = node.kind == "/" or (node.kind == "call" and node.value == "Mod")
         if divides and args[1] is not None and args[1] == 0.0:
             self._fail("division by zero", node.args[1])
-        if node.kind == "call" and node.value in ("log", "ln") and len(args) == 2 and args[1] is not None:
-            if not (args[1] > 0.0 and args[1] != 1.0):
-                self._fail("the base of a logarithm is positive and not 1", node.args[1])
+        logarithm = node.kind == "call" and node.value in ("log", "ln") and len(args) == 2 and args[1] is not None
+        if logarithm and not (args[1] > 0.0 and args[1] != 1.0):
+            self._fail("the base of a logarithm is positive and not 1", node.args[1])
 
     @staticmethod
     def _constant(node: SyntaxNode, args: list[Any]) -> Any:
@@ -312,7 +312,7 @@ class _Resolver:
                 ends = self._index(low, scope), self._index(high, scope)
                 try:
                     inner[body] = scope.enter(node.value[1], *ends)[0]
-                except IndexFault as fault:
+                except IndexingError as fault:
                     self._fail(fault.message, low if "whole" in fault.message else k, fault.remedy)
                 continue
             if node.kind == "at":
@@ -336,11 +336,11 @@ class _Resolver:
             node = self.nodes[at]
             try:
                 values[at] = self._index_part(at, node, [values[arg] for arg in node.args], scope)
-            except IndexFault as fault:
+            except IndexingError as fault:
                 self._fail(fault.message, at, fault.remedy)
         try:
             return values[k].whole() if whole else values[k]
-        except IndexFault as fault:
+        except IndexingError as fault:
             self._fail(fault.message, k, fault.remedy)
 
     def _index_part(self, k: int, node: SyntaxNode, args: list[Index], scope: Scope) -> Index:
@@ -362,8 +362,9 @@ class _Resolver:
         if op is not None and args and not any(arg.terms for arg in args):
             with np.errstate(all="ignore"):
                 return number(float(op.kernel(*(np.float64(float(arg.constant)) for arg in args))))
-        raise IndexFault(
-            "this is no index", "An index is a sum of multiples of whole numbers, parameters and indices of Sum: x[2*i - 1]."
+        raise IndexingError(
+            "this is no index",
+            "An index is a sum of multiples of whole numbers, parameters and indices of Sum: x[2*i - 1].",
         )
 
     def _ranges(self, name: str, uses: Uses | None) -> list[tuple[int, int]]:
@@ -372,7 +373,7 @@ class _Resolver:
             self._fail(f"the length of {name} is not known", place, f"Use its entries by index: {name}[1].")
         try:
             return uses.ranges()
-        except IndexFault as fault:
+        except IndexingError as fault:
             self._fail(f"{name}: {fault.message}", place, fault.remedy)
 
     def _data_first(self, name: str, uses: Uses | None) -> tuple[int, ...]:
@@ -387,7 +388,8 @@ class _Resolver:
             if low < 0 or high > first + shape[d] - 1:
                 place = next(k for k, node in enumerate(self.nodes) if node.kind == "at" and node.value == name)
                 self._fail(
-                    f"{name} has indices {first} to {first + shape[d] - 1} and is read at {low if low < 0 else high}", place
+                    f"{name} has indices {first} to {first + shape[d] - 1} and is read at {low if low < 0 else high}",
+                    place,
                 )
         return (first,) * len(shape)
 

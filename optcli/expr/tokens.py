@@ -66,19 +66,18 @@ class Token(NamedTuple):
     end: int
 
 
-def tokenize(text: str, comments: bool = False) -> Iterator[Token]:
+def tokenize(text: str) -> Iterator[Token]:
     """The tokens of `text` one after the other, an `end` token last.
 
     Raises ExpressionError at the first character that has no meaning, at numbers and names that are too long, and at
-    texts beyond 16 MiB. A leading byte-order mark is dropped; with `comments`, `#` hides the rest of its line.
+    texts beyond 16 MiB. A leading byte-order mark is dropped.
     """
     if len(text) > MOST_BYTES or len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         raise ExpressionError("the text is longer than 16 MiB", remedy="Put data into files, and sums into Sum(…).")
     start = 1 if text.startswith("\ufeff") else 0
-    skip = -1
     for match in TOKEN.finditer(text, start):
         kind = match.lastgroup
-        if kind == "blank" or match.start() < skip:
+        if kind == "blank":
             continue
         word, at = match.group(), match.start()
         if kind == "operator":
@@ -90,9 +89,6 @@ def tokenize(text: str, comments: bool = False) -> Iterator[Token]:
         elif kind == "number":
             _check_number(text, word, match.span())
             yield Token("number", word, at, match.end())
-        elif word == "#" and comments:
-            line_end = text.find("\n", at)
-            skip = len(text) if line_end < 0 else line_end
         else:
             _unknown(text, at)
     yield Token("end", "", len(text), len(text))
@@ -131,7 +127,9 @@ def _unknown(text: str, at: int) -> NoReturn:
     if "DASH" in name or "HYPHEN" in name or "MINUS" in name:
         raise ExpressionError(f"{visible(char)} is {name} ({code}), not a minus", text, span, "Write -.")
     if unicodedata.category(char)[0] in "CZ":
-        raise ExpressionError(f"the invisible character {code} {name}".rstrip() + " has no place here", text, span, "Delete it.")
+        raise ExpressionError(
+            f"the invisible character {code} {name}".rstrip() + " has no place here", text, span, "Delete it."
+        )
     if unicodedata.category(char)[0] == "M":
         raise ExpressionError(f"{name} ({code}) joins the character before it", text, span, "Use a plain letter.")
     remedy = "Names are made of Latin or Greek letters, digits and _." if char.isalpha() else ""

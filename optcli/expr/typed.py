@@ -181,10 +181,12 @@ class _Writer:
     def _flat(self, family: str, parts: list[tuple[str, Any]]) -> Any:
         if family == "+":
             return self._new(
-                sympy.Add, *(part if sign == "+" else self._new(sympy.Mul, sympy.S.NegativeOne, part) for sign, part in parts)
+                sympy.Add,
+                *(part if sign == "+" else self._new(sympy.Mul, sympy.S.NegativeOne, part) for sign, part in parts),
             )
         return self._new(
-            sympy.Mul, *(part if sign == "*" else self._new(sympy.Pow, part, sympy.S.NegativeOne) for sign, part in parts)
+            sympy.Mul,
+            *(part if sign == "*" else self._new(sympy.Pow, part, sympy.S.NegativeOne) for sign, part in parts),
         )
 
     def _new(self, cls: Any, *args: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from optcli.report.screen import Screen
@@ -28,6 +29,16 @@ def console_of(screen: Screen) -> Console:
         emoji=False,
         legacy_windows=False,
     )
+
+
+def styled(screen: Screen, lines: Iterable[Sequence[tuple[str, str]]]) -> str:
+    """Lines made of (text, style of rich) pieces, as the screen wants them; nothing is wrapped or cut."""
+    from rich.text import Text
+
+    console = console_of(Screen(colour=screen.colour))
+    for pieces in lines:
+        console.print(Text.assemble(*pieces))
+    return text_of(console)
 
 
 def text_of(console: Console) -> str:

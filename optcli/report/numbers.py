@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 LONG = 8  # a vector with more entries is shown as its norm and its ends (contract §3)
-ENDS = 2, 1  # entries shown from its beginning and from its end
+ENDS = 1, 1  # entries shown from its beginning and from its end
 
 
 def short(value: float, digits: int, room: int | None = None) -> str:
@@ -35,7 +35,7 @@ def largest(values: Iterable[float]) -> float:
 
 
 def vector(values: Sequence[float], digits: int, room: int | None = None, most: int = LONG) -> str:
-    """`(1, 2, 3)`, or `norm 3, (1, 2, …, 3)` for more than `most` entries; `room` is that of one entry."""
+    """`(1, 2, 3)`, or `norm 3, (1, …, 3)` for more than `most` entries; `room` is that of one entry."""
     if len(values) <= most:
         return "(" + ", ".join(short(float(v), digits, room) for v in values) + ")"
     head, tail = ENDS

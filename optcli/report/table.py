@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optcli.report.columns import Column, columns_of
-from optcli.report.drawing import console_of, text_of
+from optcli.report.drawing import console_of, styled, text_of
 from optcli.report.numbers import ENDS, LONG, largest, short, vector
 from optcli.report.screen import Screen
 from optcli.report.summary import LABEL, Item, heading, summary
@@ -17,20 +16,21 @@ if TYPE_CHECKING:
     from optcli.outcome import Outcome, Preview, Row
 
 GAP = 2  # blanks between two columns
-BATCH = 0.1  # s for which rows are collected before they are drawn on a terminal
 COUNT = 9  # columns for a whole number: the width of "Iteration"
+TONES = {"good": "green", "bad": "yellow", "": ""}  # styles of rich
 NARROW = 60  # columns below which titles are shortened
 
 # From the roomiest to the tightest: digits of a number, digits of a point's entries, and how a point is shown.
 LADDER = (
     (10, 6, "entries"),
     (10, 4, "entries"),
-    (7, 4, "entries"),
+    (10, 3, "entries"),
+    (7, 3, "entries"),
     (6, 3, "entries"),
     (4, 2, "entries"),
     (10, 6, "ends"),
-    (7, 4, "ends"),
-    (6, 3, "ends"),
+    (10, 4, "ends"),
+    (7, 3, "ends"),
     (10, 6, "norm"),
     (6, 4, "norm"),
     (4, 3, "norm"),
@@ -75,7 +75,7 @@ def _cell(
     entry = room(fine)
     if form == "norm":
         return Cell(column.title, entry + 5, False, lambda flat: f"norm {short(largest(flat), fine, entry)}")
-    count, extra = (size, 2) if form == "entries" else (4, 10)
+    count, extra = (size, 2) if form == "entries" else (sum(ENDS) + 1, 10)
     full = count * entry + 2 * (count - 1) + extra
     title = f"{column.title} ({', '.join(names)})"
     fits = form == "entries" and len(title) <= (full if width is not None else 2 * full)
@@ -122,7 +122,7 @@ class Plain:
 
     def row(self, cells: list[Cell], texts: list[str]) -> None:
         if not self._rows:
-            self._line(cells, [cell.title for cell in cells])
+            self._titles(cells)
         self._line(cells, texts)
         self._rows += 1
 
@@ -132,6 +132,9 @@ class Plain:
             lines += [f"{item.label:{LABEL}}{item.lines[0]}", *(" " * LABEL + line for line in item.lines[1:])]
         self._write("\n".join(lines) + "\n")
 
+    def _titles(self, cells: list[Cell]) -> None:
+        self._line(cells, [cell.title for cell in cells])
+
     def _line(self, cells: list[Cell], texts: list[str]) -> None:
         padded = [
             f"{text:>{cell.width}}" if cell.right else f"{text:<{cell.width}}"
@@ -140,70 +143,37 @@ class Plain:
         self._write((" " * GAP).join(padded).rstrip() + "\n")
 
 
-class Drawn:
-    """The same with rich: rows are collected for a moment and drawn together, so that many of them stay quick."""
+class Drawn(Plain):
+    """The same lines, with titles and summary in the styles of rich; rows are plain text, and so appear at once."""
 
     def __init__(self, write: Callable[[str], None], screen: Screen) -> None:
-        self._write = write
+        super().__init__(write)
         self._screen = screen
-        self._waiting: list[list[str]] = []
-        self._cells: list[Cell] = []
-        self._titled = False
-        self._next = 0.0
 
     def heading(self, lines: list[str]) -> None:
-        from rich.text import Text
-
         first, *others = lines
-        console = console_of(self._screen)
-        console.print(Text(first, style="bold cyan"))
-        for line in others:
-            console.print(Text(line, style="dim"))
-        console.print()
-        self._write(text_of(console))
-
-    def row(self, cells: list[Cell], texts: list[str]) -> None:
-        self._cells = cells
-        self._waiting.append(texts)
-        if time.monotonic() >= self._next:
-            self._rows()
+        self._write(styled(self._screen, [[(first, "bold cyan")], *([(line, "dim")] for line in others), []]))
 
     def summary(self, items: list[Item]) -> None:
-        from rich.table import Table
-        from rich.text import Text
-
-        self._rows()
-        tones = {"good": "green", "bad": "yellow", "": ""}
-        grid = Table.grid(padding=0)
-        grid.add_column(width=LABEL, no_wrap=True)
-        grid.add_column(no_wrap=True, overflow="ignore")
+        lines: list[list[tuple[str, str]]] = [[]] if self._rows else []
         for item in items:
-            grid.add_row(Text(item.label, style="bold"), Text("\n".join(item.lines), style=tones[item.tone]))
-        console = console_of(self._screen)
-        if self._titled:
-            console.print()
-        console.print(grid)
-        self._write(text_of(console))
+            labels = [f"{item.label:{LABEL}}", *[" " * LABEL] * len(item.lines)]
+            lines += [
+                [(label, "bold"), (text, TONES[item.tone])] for label, text in zip(labels, item.lines, strict=False)
+            ]
+        self._write(styled(self._screen, lines))
 
-    def _rows(self) -> None:
+    def _titles(self, cells: list[Cell]) -> None:
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        if not self._waiting:
-            return
-        table = Table(
-            box=box.SIMPLE_HEAD, show_header=not self._titled, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
-        )
-        for cell in self._cells:
-            side = "right" if cell.right else "left"
-            # rich pads by 1 and draws 1 between columns, which makes GAP
-            table.add_column(Text(cell.title, style="bold"), min_width=cell.width, justify=side, no_wrap=True)  # type: ignore[arg-type]
-        for texts in self._waiting:
-            table.add_row(*(Text(text) for text in texts))
-        self._waiting = []
-        self._titled = True
+        # rich draws one blank before and one after the line between two columns, which makes GAP
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for cell in cells:
+            table.add_column(
+                Text(cell.title, style="bold"), min_width=cell.width, justify="right" if cell.right else "left"
+            )
         console = console_of(Screen(colour=self._screen.colour))  # the cells fit already: nothing may be cut
-        console.print(table, crop=False, soft_wrap=False)
+        console.print(table)
         self._write(text_of(console))
-        self._next = time.monotonic() + BATCH
