@@ -16,8 +16,10 @@ from optcli.autograd.gradient import gradient, hessian_vector_product
 from optcli.autograd.graph import Graph
 from optcli.engine.numpy_engine import Plan, overflowed
 from optcli.errors import ExpressionError, FileError, UsageError, did_you_mean, nearest, visible
-from optcli.expr.parse import Syntax, parse
-from optcli.expr.resolve import FUNCTIONS, resolve
+from optcli.expr.functions import FUNCTIONS
+from optcli.expr.parse import parse
+from optcli.expr.resolve import resolve
+from optcli.expr.syntax import Syntax
 from optcli.layout import Layout
 
 if TYPE_CHECKING:

@@ -533,6 +533,24 @@ def test_check_agrees_on_a_right_gradient(run: Any) -> None:
     assert re.search(r"^y\b", ran.out, re.M)
 
 
+def test_check_exits_10_where_something_is_wrong(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("check", "log(x)", "--start", "-1").code == 10
+    from optcli.build import Objective
+
+    right = Objective.value_and_gradient
+    planted = [0.0, 1e-3]
+    monkeypatch.setattr(
+        Objective, "value_and_gradient", lambda self, x: (right(self, x)[0], right(self, x)[1] + planted)
+    )
+    ran = run("check", "rosenbrock", "--start", "-1.2,1")
+    assert ran.code == 10
+    (x,) = re.findall(r"^x .*", ran.out, re.M)
+    (y,) = re.findall(r"^y .*", ran.out, re.M)
+    assert "agrees" in x
+    assert "agrees" not in y
+    assert run("check", "rosenbrock", "--start", "-1.2,1", "--accept", "10").code == 0
+
+
 def test_explain_shows_every_stage(run: Any) -> None:
     ran = run("explain", "x*y + sin(x)", "--start", "1,2")
     assert ran.code == 0

@@ -7,9 +7,9 @@ over different axes become contractions.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sympy
@@ -17,20 +17,14 @@ from numpy.typing import NDArray
 
 from optcli.autograd import ops, structural
 from optcli.autograd.graph import Builder, Graph, Node
-from optcli.autograd.structural import Contract, Gather, Places, Scatter, Strided, Take, reshape
+from optcli.autograd.structural import Contract, Gather, Places, Strided, Take
 from optcli.errors import ExpressionError
 from optcli.expr import typed
+from optcli.expr.arrays import Arrays, Value, in_order
 from optcli.expr.indices import Axis, Index, IndexingError, Ragged, Scope, number
 from optcli.layout import Layout
 
 Array = NDArray[np.float64]
-
-
-class Value(NamedTuple):
-    """A node and the axes of its shape, outer ones first."""
-
-    node: Node
-    axes: tuple[Axis, ...] = ()
 
 
 ELEMENTWISE: dict[Any, ops.Op] = {cls: op for op, cls in typed.CLASS_OF.items()}
@@ -115,6 +109,7 @@ class _Lowering:
         first: Mapping[str, tuple[int, ...]],
     ) -> None:
         self.builder = Builder()
+        self.arrays = Arrays(self.builder)
         self.params = params
         self.first = first
         self.inputs = [self.builder.input(k, v.shape, v.name) for k, v in enumerate(layout.variables)]
@@ -224,13 +219,13 @@ class _Lowering:
             if isinstance(node, SUMS):
                 signs = [sign for sign, _ in self._factors(node.args[0])]
                 axis, ragged = axes[-1]
-                value = self._sum_of_product(list(zip(signs, parts, strict=True)), axis, ragged)
+                value = self.arrays.sum_of_product(list(zip(signs, parts, strict=True)), axis, ragged)
                 for axis, ragged in reversed(axes[:-1]):
-                    value = self._sum(value, axis, ragged)
+                    value = self.arrays.sum(value, axis, ragged)
                 return value
             value = parts[0]
             for axis, ragged in reversed(axes):
-                value = self._product(value, axis, ragged)
+                value = self.arrays.product(value, axis, ragged)
             return value
         if isinstance(node, sympy.Symbol):
             return self._symbol(node, scope)
@@ -239,16 +234,16 @@ class _Lowering:
         if isinstance(node, sympy.Add):
             total = parts[0]
             for (sign, _), part in zip(self._terms(node)[1:], parts[1:], strict=True):
-                total = self._apply(ops.add if sign == "+" else ops.sub, total, part)
+                total = self.arrays.apply(ops.add if sign == "+" else ops.sub, total, part)
             return total
         if isinstance(node, sympy.Mul):
-            return self._multiply([(sign, part) for (sign, _), part in zip(self._flat(node), parts, strict=True)])
+            return self.arrays.multiply([(sign, part) for (sign, _), part in zip(self._flat(node), parts, strict=True)])
         if isinstance(node, sympy.Pow):
             if node.args[1] is sympy.S.Half:
-                return self._apply(ops.sqrt, *parts)
+                return self.arrays.apply(ops.sqrt, *parts)
             if node.args[1] is sympy.S.NegativeOne:
-                return self._apply(ops.div, Value(self.builder.constant(1.0)), *parts)
-            return self._apply(ops.pow_, *parts)
+                return self.arrays.apply(ops.div, Value(self.builder.constant(1.0)), *parts)
+            return self.arrays.apply(ops.pow_, *parts)
         return self._other(node, parts)
 
     def _other(self, node: Any, parts: list[Value]) -> Value:
@@ -256,20 +251,22 @@ class _Lowering:
         if func in ELEMENTWISE:
             if func is sympy.Heaviside or (func is sympy.log and len(parts) == 2):
                 if func is sympy.log:
-                    return self._apply(ops.div, self._apply(ops.log, parts[0]), self._apply(ops.log, parts[1]))
+                    return self.arrays.apply(
+                        ops.div, self.arrays.apply(ops.log, parts[0]), self.arrays.apply(ops.log, parts[1])
+                    )
                 parts = parts[:1]
-            return self._apply(ELEMENTWISE[func], *parts)
+            return self.arrays.apply(ELEMENTWISE[func], *parts)
         if func in SWAPPED:
-            return self._apply(SWAPPED[func], *parts[::-1])
+            return self.arrays.apply(SWAPPED[func], *parts[::-1])
         if func in FOLDED:
             total = parts[0]
             for part in parts[1:]:
-                total = self._apply(FOLDED[func], total, part)
+                total = self.arrays.apply(FOLDED[func], total, part)
             return total
         if isinstance(node, sympy.Piecewise):
             choice = Value(self.builder.constant(math.nan))
             for k in range(len(parts) - 2, -1, -2):
-                choice = self._apply(ops.where, parts[k + 1], parts[k], choice)
+                choice = self.arrays.apply(ops.where, parts[k + 1], parts[k], choice)
             return choice
         if isinstance(node, typed.VectorSum | typed.Dot | typed.Norm):
             return Value(self._whole(node))
@@ -287,7 +284,7 @@ class _Lowering:
     def _symbol(self, node: Any, scope: Scope) -> Value:
         if node in scope.indices:
             index = scope.indices[node]
-            axes = _sorted(index.terms)
+            axes = in_order(index.terms)
             return Value(self.builder.constant(index.values(axes).astype(np.float64)), axes)
         if node.name in self.named:
             return Value(self.named[node.name])
@@ -317,7 +314,7 @@ class _Lowering:
         place = Index(Fraction(0))
         for subscript, low, weight in zip(subscripts, self.first[name], weights, strict=True):
             place = place + (subscript - number(float(low))) * number(float(weight))
-        axes = _sorted({axis: None for subscript in subscripts for axis in subscript.terms})
+        axes = in_order({axis: None for subscript in subscripts for axis in subscript.terms})
         shape = tuple(axis.count for axis in axes)
         terms = [place.terms.get(axis, Fraction(0)) for axis in axes]
         places: Places
@@ -327,119 +324,6 @@ class _Lowering:
             places = Strided(place.start, tuple(int(term) for term in terms), shape)
         return Value(self.builder.node(Take(places, source.shape), [source]), axes)
 
-    # ------------------------------------------------------------ arrays over axes
-
-    def _apply(self, op: ops.Op, *parts: Value) -> Value:
-        axes = parts[0].axes
-        for part in parts[1:]:
-            if part.axes != axes:
-                axes = _sorted({axis: None for part in parts for axis in part.axes})
-                break
-        return Value(self.builder.node(op, [_align(part, axes) for part in parts]), axes)
-
-    def _multiply(self, factors: Sequence[tuple[str, Value]]) -> Value:
-        sign, total = factors[0]
-        if sign == "/":
-            total = self._apply(ops.div, Value(self.builder.constant(1.0)), total)
-        elif len(factors) > 1 and total.node.value is not None and total.axes == () and total.node.value == -1.0:
-            rest = self._multiply(factors[1:]) if factors[1][0] == "*" else None
-            if rest is not None and len(factors) == 2:
-                return self._apply(ops.neg, rest)
-        for sign, factor in factors[1:]:
-            total = self._apply(ops.mul if sign == "*" else ops.div, total, factor)
-        return total
-
-    def _sum_of_product(self, factors: list[tuple[str, Value]], axis: Axis, ragged: Ragged | None) -> Value:
-        inside = [factor for sign, factor in factors if axis in factor.axes]
-        outside = [(sign, factor) for sign, factor in factors if axis not in factor.axes]
-        divided = any(sign == "/" and axis in factor.axes for sign, factor in factors)
-        wide = len({other for factor in inside for other in factor.axes}) > 1
-        apart = any(factor.axes for _, factor in outside)
-        if ragged is not None or divided or not inside or not (wide or apart):
-            return self._sum(self._multiply(factors), axis, ragged)
-        while len(inside) > 2:  # the two smallest first: never a temporary beyond the largest factor
-            inside.sort(key=lambda value: math.prod(value.node.shape))
-            inside[:2] = [self._apply(ops.mul, *inside[:2])]
-        if len(inside) == 1 or not wide:
-            total = self._sum(self._multiply([("*", factor) for factor in inside]), axis, None)
-        else:
-            axes = tuple(other for other in _sorted({a: None for f in inside for a in f.axes}) if other is not axis)
-            left, right = ([other.number for other in factor.axes] for factor in inside)
-            contract = Contract(tuple(left), tuple(right), tuple(other.number for other in axes))
-            total = Value(self.builder.node(contract, [factor.node for factor in inside]), axes)
-        return self._multiply([("*", total), *outside])
-
-    def _sum(self, value: Value, axis: Axis, ragged: Ragged | None) -> Value:
-        if axis not in value.axes:
-            return self._apply(ops.mul, value, self._counts(axis, ragged))
-        if ragged is not None:
-            return self._sum_ragged(value, axis, ragged)
-        at = value.axes.index(axis)
-        node = self.builder.node(structural.Sum((at,), value.node.shape), [value.node])
-        return Value(node, value.axes[:at] + value.axes[at + 1 :])
-
-    def _counts(self, axis: Axis, ragged: Ragged | None) -> Value:
-        """How many terms a sum has, over the outer axes it depends on."""
-        if ragged is None:
-            return Value(self.builder.constant(float(axis.count)))
-        grid = [outer.count for outer in ragged.outer]
-        return Value(self.builder.constant(ragged.counts.reshape(grid).astype(np.float64)), ragged.outer)
-
-    def _sum_ragged(self, value: Value, axis: Axis, ragged: Ragged) -> Value:
-        return self._spread(value, axis, ragged, ragged.parent, 1)[0]
-
-    def _spread(self, value: Value, axis: Axis, ragged: Ragged, slot: Any, width: int) -> tuple[Value, Any]:
-        """Add the entries along a flat axis into cells (outer position, column < width); `slot` numbers the cells."""
-        rest = tuple(other for other in value.axes if other is not axis)
-        cells = ragged.counts.size * width
-        blocks = math.prod(other.count for other in rest)
-        index = (np.arange(blocks)[:, None] * cells + slot).reshape([*(other.count for other in rest), axis.count])
-        flat = self.builder.node(Scatter((Gather(index),), (blocks * cells,)), [value.node])
-        columns = (width,) if width > 1 else ()
-        axes = (*rest, *ragged.outer)
-        shape = tuple(other.count for other in axes)
-        node = reshape(flat, (*shape, *columns))
-        order = sorted(range(len(axes)), key=lambda d: axes[d].number)
-        if order != list(range(len(axes))) or columns:
-            full = (*shape, *columns)
-            weights = [math.prod(full[d + 1 :]) for d in range(len(full))]
-            order = [*order, *([len(axes)] if columns else [])]
-            places = Strided(0, tuple(weights[d] for d in order), tuple(full[d] for d in order))
-            node = self.builder.node(Take(places, full), [node])
-        return Value(node, _sorted(dict.fromkeys(axes))), columns
-
-    def _product(self, value: Value, axis: Axis, ragged: Ragged | None) -> Value:
-        """A product by halves, so that its derivatives follow from those of a product of two."""
-        if axis not in value.axes:
-            return self._apply(ops.pow_, value, self._counts(axis, ragged))
-        if ragged is not None:
-            width = max(2, int(ragged.counts.max(initial=0)))
-            within = np.arange(axis.count) - np.repeat(np.cumsum(ragged.counts) - ragged.counts, ragged.counts)
-            filled, _ = self._spread(value, axis, ragged, ragged.parent * width + within, width)
-            column = Axis(10**9, width)
-            grid = [outer.count for outer in ragged.outer]
-            padding = (np.arange(width) >= ragged.counts[:, None]).astype(np.float64).reshape([*grid, width])
-            ones = Value(self.builder.constant(padding), (*ragged.outer, column))
-            value, axis = self._apply(ops.add, Value(filled.node, (*filled.axes, column)), ones), column
-        at = value.axes.index(axis)
-        node, count = value.node, axis.count
-        if count == 0:
-            shape = tuple(n for d, n in enumerate(node.shape) if d != at)
-            return Value(self.builder.constant(np.ones(shape)), value.axes[:at] + value.axes[at + 1 :])
-        while count > 1:
-            half = count // 2
-            paired = self.builder.node(ops.mul, [_slice(node, at, 0, half), _slice(node, at, half, half)])
-            if count % 2:
-                last = _slice(node, at, count - 1, 1)
-                if half == 1:
-                    paired = self.builder.node(ops.mul, [paired, last])
-                else:
-                    first = self.builder.node(ops.mul, [_slice(paired, at, 0, 1), last])
-                    paired = _join(first, _slice(paired, at, 1, half - 1), at)
-            node, count = paired, half
-        shape = tuple(n for d, n in enumerate(node.shape) if d != at)
-        return Value(reshape(node, shape), value.axes[:at] + value.axes[at + 1 :])
-
 
 def _float(node: Any) -> float:
     """The double nearest to a SymPy number."""
@@ -448,39 +332,3 @@ def _float(node: Any) -> float:
     if isinstance(node, sympy.Rational):
         return int(node.p) / int(node.q)
     return float(node)
-
-
-def _sorted(axes: Mapping[Axis, Any]) -> tuple[Axis, ...]:
-    return tuple(sorted(axes, key=lambda axis: axis.number))
-
-
-def _align(value: Value, axes: tuple[Axis, ...]) -> Node:
-    """The node with length-1 axes where it does not depend on one (leading ones come by broadcasting)."""
-    if value.axes == axes or not value.axes:
-        return value.node
-    begin = axes.index(value.axes[0])
-    shape = tuple(axis.count if axis in value.axes else 1 for axis in axes[begin:])
-    node: Node = reshape(value.node, shape)
-    return node
-
-
-def _strides(shape: Sequence[int]) -> tuple[int, ...]:
-    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
-
-
-def _slice(node: Node, at: int, start: int, count: int) -> Node:
-    """`count` entries from `start` along axis `at`."""
-    weights = _strides(node.shape)
-    shape = (*node.shape[:at], count, *node.shape[at + 1 :])
-    taken: Node = Take(Strided(start * weights[at], weights, shape), node.shape)(node)
-    return taken
-
-
-def _join(first: Node, second: Node, at: int) -> Node:
-    """Two arrays, one after the other along axis `at`."""
-    count = first.shape[at] + second.shape[at]
-    shape = (*first.shape[:at], count, *first.shape[at + 1 :])
-    weights = _strides(shape)
-    places = (Strided(0, weights, first.shape), Strided(first.shape[at] * weights[at], weights, second.shape))
-    joined: Node = Scatter(places, shape)(first, second)
-    return joined

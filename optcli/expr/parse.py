@@ -9,57 +9,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
 from optcli.errors import ExpressionError
+from optcli.expr.syntax import COMPARISONS, CONDITIONS, CONSTANTS, RESERVED, TRUTH, Syntax, SyntaxNode
 from optcli.expr.tokens import Token, tokenize
 
 MOST_DEPTH = 200  # open brackets, calls, right-nested powers and prefix signs together
-CONSTANTS = {"pi": "pi", "π": "pi", "E": "E"}
-TRUTH = {"True", "False"}
 AHEAD, BEHIND, WINDOW = 3 * MOST_DEPTH, 8, 8192  # tokens that are looked at; an operand has at most 2*MOST_DEPTH
-RESERVED = {*CONSTANTS, *TRUTH, "I", "oo", "and", "or", "not", "None"}
-COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
-CONDITIONS = frozenset({"compare", "and", "or", "not", "truth"})
-
 # binding power of what stands between two operands; prefix signs bind tighter than * and looser than **
 BINARY = {"or": 1, "and": 2, **dict.fromkeys(COMPARISONS, 4), "+": 5, "-": 5, "*": 6, "/": 6, "**": 8}
 PREFIX = {"not": 3, "+": 7, "-": 7}
-
-
-class SyntaxNode(NamedTuple):
-    """One part of the text. `args` are numbers of earlier nodes.
-
-    kinds: number (value float) · constant · truth · name · bound (value (name, binder)) · neg + - * / ** ·
-    compare (value: the operators) · and · or · not · call (value: name) · at (value: name of the vector) ·
-    sum · product (value (name, binder), args (body, low, high)) · pair
-    """
-
-    kind: str
-    value: Any
-    args: tuple[int, ...]
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Syntax:
-    """A parsed text: nodes in postorder, the root last reached from `root`; names in the order of first appearance."""
-
-    text: str
-    nodes: tuple[SyntaxNode, ...]
-    root: int
-    names: tuple[str, ...]
-    definitions: tuple[tuple[str, int], ...]
-
-    def __str__(self) -> str:
-        lines = []
-        for k, node in enumerate(self.nodes):
-            value = "" if node.value is None else f" {node.value}"
-            args = f" ({', '.join(map(str, node.args))})" if node.args else ""
-            lines.append(f"{k:4d}  {node.kind}{value}{args}  [{node.start}:{node.end}]")
-        return "\n".join(lines)
 
 
 def parse(text: str) -> Syntax:
@@ -287,7 +247,7 @@ class _Parser:
         for triple in triples:
             node = self.nodes[triple]
             if node.kind != "pair" or len(node.args) != 3 or self.nodes[node.args[0]].kind not in ("name", "bound"):
-                self._fail("an index is given as (i, from, to)", (node.start, node.end), usage)
+                self._fail("an index is given as (i, from, to), with a name of its own", (node.start, node.end), usage)
         for triple in triples:
             index, low, high = self.nodes[triple].args
             self._number(low)

@@ -14,16 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optcli.autograd import ops
-from optcli.errors import ExpressionError, did_you_mean, nearest, visible
-from optcli.expr.indices import Index, IndexingError, Scope, Uses, number
-from optcli.expr.parse import CONDITIONS, Syntax, SyntaxNode
+from optcli.errors import ExpressionError, nearest, visible
+from optcli.expr.functions import ELSEWHERE, FUNCTIONS, NEEDS_BRACKET, SPECIAL, WHOLE_VECTOR
+from optcli.expr.ranges import Ranges
+from optcli.expr.syntax import CONDITIONS, Syntax, SyntaxNode
 from optcli.layout import Layout, Variable
 
 Array = NDArray[np.float64]
-FUNCTIONS: dict[str, ops.Op] = {spelling: op for op in ops.OPS.values() for spelling in op.spellings}
-WHOLE_VECTOR = {"sum": 1, "dot": 2, "norm": 1}  # functions of whole vectors, with their number of arguments
-SPECIAL = {"Piecewise", "Sum", "Product", *WHOLE_VECTOR}
-ALSO_NAMES = {"gamma", "sum", "dot", "norm"}  # functions whose name alone is an ordinary variable
 VALUES = {"pi": np.pi, "E": np.e}
 ARITHMETIC: dict[str, Callable[..., Any]] = {
     "neg": ops.neg.kernel,
@@ -43,61 +40,6 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
     "==": operator.eq,
     "!=": operator.ne,
-}
-INDEX_ARITHMETIC: dict[str, Callable[..., Index]] = {
-    "neg": operator.neg,
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "**": operator.pow,
-}
-ELSEWHERE = {  # what other notations call it → what to write here
-    **{f"arc{name}": f"a{name}(x)" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
-    **{f"ar{name}": f"a{name}(x)" for name in ("sinh", "cosh", "tanh")},
-    "if": "where(condition, a, b)",
-    "IF": "where(condition, a, b)",
-    "iff": "where(condition, a, b)",
-    "ifelse": "where(condition, a, b)",
-    "select": "where(condition, a, b)",
-    "arctan2": "atan2(y, x)",
-    "pow": "x**y",
-    "power": "x**y",
-    "sqr": "x**2 for the square, sqrt(x) for the root",
-    "square": "x**2",
-    "root": "sqrt(x) or x**(1/3)",
-    "sec": "1/cos(x)",
-    "csc": "1/sin(x)",
-    "cot": "1/tan(x)",
-    "sech": "1/cosh(x)",
-    "csch": "1/sinh(x)",
-    "coth": "1/tanh(x)",
-    "sinc": "sin(x)/x",
-    "relu": "max(x, 0)",
-    "ReLU": "max(x, 0)",
-    "lgamma": "loggamma(x)",
-    "gammaln": "loggamma(x)",
-    "factorial": "gamma(x + 1)",
-    "binomial": "exp(loggamma(n + 1) - loggamma(k + 1) - loggamma(n - k + 1))",
-    "fabs": "abs(x)",
-    "sgn": "sign(x)",
-    "logistic": "sigmoid(x)",
-    "lg": "log10(x)",
-    "log_2": "log2(x)",
-    "log_10": "log10(x)",
-    "mod": "Mod(a, b)",
-    "fmod": "Mod(a, b)",
-    "clip": "min(max(x, a), b)",
-    "mean": "sum(v)/n",
-    "prod": "Product(x[i], (i, 1, n))",
-    "maximum": "max(a, b)",
-    "minimum": "min(a, b)",
-    "And": "a and b",
-    "Or": "a or b",
-    "Not": "not a",
-    "Rational": "1/3",
-    "round": "floor(x + 1/2)",
-    "logsumexp": "log(exp(x) + exp(y))",
 }
 
 
@@ -134,14 +76,14 @@ class _Resolver:
                 self._call(node)
         self._constants()
         dimensions = self._roles()
-        uses = self._uses(dimensions)
+        read = Ranges(self.syntax, self.params, self.data)
         first: dict[str, tuple[int, ...]] = {}
         variables: list[Variable] = []
         for name in self.syntax.names:
             if name in self.data:
-                first[name] = self._data_first(name, uses.get(name))
+                first[name] = read.data_first(name)
             elif name in dimensions:
-                ranges = self._ranges(name, uses.get(name))
+                ranges = read.variable(name)
                 first[name] = tuple(low for low, _ in ranges)
                 variables.append(Variable(name, tuple(high - low + 1 for low, high in ranges), first[name]))
             elif name not in self.params:
@@ -281,7 +223,7 @@ class _Resolver:
             elif k in self.whole and node.kind == "name":
                 self._vector(dimensions, node.value, dimensions.get(node.value, 1), k)
             elif node.kind == "name":
-                if node.value in FUNCTIONS.keys() | SPECIAL and node.value not in ALSO_NAMES:
+                if node.value in NEEDS_BRACKET:
                     self._fail(f"{node.value} is a function", k, f"Write {node.value}(…).")
                 scalars.setdefault(node.value, k)
         for name, k in scalars.items():
@@ -297,107 +239,6 @@ class _Resolver:
         if dimensions.setdefault(name, count) != count:
             self._fail(f"{name} is used with {count} and with {dimensions[name]} indices", k)
 
-    # ------------------------------------------------------------ indices
-
-    def _uses(self, dimensions: Mapping[str, int]) -> dict[str, Uses]:
-        """The places at which each vector is read. Users come after what they use: walk from the end."""
-        uses: dict[str, Uses] = {}
-        root = Scope()
-        inner: dict[int, Scope] = {}
-        for k in range(len(self.nodes) - 1, -1, -1):
-            node = self.nodes[k]
-            scope = inner.pop(k, root)
-            if node.kind in ("sum", "product"):
-                body, low, high = node.args
-                ends = self._index(low, scope), self._index(high, scope)
-                try:
-                    inner[body] = scope.enter(node.value[1], *ends)[0]
-                except IndexingError as fault:
-                    self._fail(fault.message, low if "whole" in fault.message else k, fault.remedy)
-                continue
-            if node.kind == "at":
-                indices = tuple(self._index(arg, scope, whole=True) for arg in node.args)
-                uses.setdefault(node.value, Uses(len(indices))).add(indices)
-            elif scope is not root:
-                for arg in node.args:
-                    inner[arg] = scope
-        return uses
-
-    def _index(self, k: int, scope: Scope, whole: bool = False) -> Index:
-        """The node as an index value."""
-        below, stack = set(), [k]
-        while stack:
-            at = stack.pop()
-            if at not in below:
-                below.add(at)
-                stack.extend(self.nodes[at].args)
-        values: dict[int, Index] = {}
-        for at in sorted(below):
-            node = self.nodes[at]
-            try:
-                values[at] = self._index_part(at, node, [values[arg] for arg in node.args], scope)
-            except IndexingError as fault:
-                self._fail(fault.message, at, fault.remedy)
-        try:
-            return values[k].whole() if whole else values[k]
-        except IndexingError as fault:
-            self._fail(fault.message, k, fault.remedy)
-
-    def _index_part(self, k: int, node: SyntaxNode, args: list[Index], scope: Scope) -> Index:
-        if node.kind == "number":
-            return number(node.value)
-        if node.kind == "bound":
-            return scope.indices[node.value[1]]
-        if node.kind == "name":
-            if node.value in self.params:
-                return number(self.params[node.value])
-            self._fail(
-                f"{node.value} has no value, and an index or a bound needs one",
-                k,
-                f"Give --param {node.value}=…",
-            )
-        if node.kind in INDEX_ARITHMETIC:
-            return INDEX_ARITHMETIC[node.kind](*args)
-        op = FUNCTIONS.get(node.value) if node.kind == "call" else None
-        if op is not None and args and not any(arg.terms for arg in args):
-            with np.errstate(all="ignore"):
-                return number(float(op.kernel(*(np.float64(float(arg.constant)) for arg in args))))
-        raise IndexingError(
-            "this is no index",
-            "An index is a sum of multiples of whole numbers, parameters and indices of Sum: x[2*i - 1].",
-        )
-
-    def _ranges(self, name: str, uses: Uses | None) -> list[tuple[int, int]]:
-        place = next(k for k, node in enumerate(self.nodes) if node.kind in ("at", "name") and node.value == name)
-        if uses is None:
-            self._fail(f"the length of {name} is not known", place, f"Use its entries by index: {name}[1].")
-        try:
-            return uses.ranges()
-        except IndexingError as fault:
-            self._fail(f"{name}: {fault.message}", place, fault.remedy)
-
-    def _data_first(self, name: str, uses: Uses | None) -> tuple[int, ...]:
-        """Data are read from index 1, or from 0 where the text uses index 0."""
-        shape = self.data[name].shape
-        if uses is None or not uses.read:
-            return (1,) * len(shape)
-        ends = [[indices[d].bounds() for indices in uses.read] for d in range(uses.dimensions)]
-        first = 0 if any(low <= 0 for spans in ends for low, _ in spans) else 1
-        for d, spans in enumerate(ends):
-            low, high = min(span[0] for span in spans), max(span[1] for span in spans)
-            if low < 0 or high > first + shape[d] - 1:
-                place = next(k for k, node in enumerate(self.nodes) if node.kind == "at" and node.value == name)
-                self._fail(
-                    f"{name} has indices {first} to {first + shape[d] - 1} and is read at {low if low < 0 else high}",
-                    place,
-                )
-        return (first,) * len(shape)
-
     def _fail(self, message: str, at: int | SyntaxNode, remedy: str = "") -> NoReturn:
         node = self.nodes[at] if isinstance(at, int) else at
         raise ExpressionError(message, self.syntax.text, (node.start, node.end), remedy)
-
-
-def unknown_name(name: str, known: tuple[str, ...]) -> str:
-    """A remedy for a name that the text does not have."""
-    return did_you_mean(name, known) or (f"The names are {', '.join(known[:8])}." if known else "")

@@ -13,8 +13,9 @@ import sympy
 from sympy.core.basic import Basic
 
 from optcli.autograd import ops
-from optcli.expr.parse import Syntax, SyntaxNode
-from optcli.expr.resolve import FUNCTIONS, Resolved
+from optcli.expr.functions import FUNCTIONS
+from optcli.expr.resolve import Resolved
+from optcli.expr.syntax import Syntax, SyntaxNode
 
 TOO_DEEP_TO_PRINT = 150
 

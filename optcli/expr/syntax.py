@@ -1,0 +1,46 @@
+"""What a parsed text is: a flat list of nodes in postorder, and the words that mean something by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+CONSTANTS = {"pi": "pi", "π": "pi", "E": "E"}
+TRUTH = {"True", "False"}
+RESERVED = {*CONSTANTS, *TRUTH, "I", "oo", "and", "or", "not", "None"}
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+CONDITIONS = frozenset({"compare", "and", "or", "not", "truth"})
+
+
+class SyntaxNode(NamedTuple):
+    """One part of the text. `args` are numbers of earlier nodes.
+
+    kinds: number (value float) · constant · truth · name · bound (value (name, binder)) · neg + - * / ** ·
+    compare (value: the operators) · and · or · not · call (value: name) · at (value: name of the vector) ·
+    sum · product (value (name, binder), args (body, low, high)) · pair
+    """
+
+    kind: str
+    value: Any
+    args: tuple[int, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """A parsed text: nodes in postorder, the root last reached from `root`; names in the order of first appearance."""
+
+    text: str
+    nodes: tuple[SyntaxNode, ...]
+    root: int
+    names: tuple[str, ...]
+    definitions: tuple[tuple[str, int], ...]
+
+    def __str__(self) -> str:
+        lines = []
+        for k, node in enumerate(self.nodes):
+            value = "" if node.value is None else f" {node.value}"
+            args = f" ({', '.join(map(str, node.args))})" if node.args else ""
+            lines.append(f"{k:4d}  {node.kind}{value}{args}  [{node.start}:{node.end}]")
+        return "\n".join(lines)
