@@ -612,6 +612,15 @@ def test_a_full_disk_is_said(args: str) -> None:
     assert ran.stderr.count("\n") == 1
 
 
+def ended(running: subprocess.Popen[str]) -> tuple[str, str]:
+    """What a process wrote until its end, which a signal should have brought; none is left running."""
+    try:
+        return running.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        running.kill()
+        raise
+
+
 ENDLESS = ("minimize", "rosenbrock", "--lr", "1e-9", "--iters", "2000000000", "--every", "1000000000")
 
 
@@ -627,7 +636,7 @@ def test_a_signal_stops_the_run_and_gives_the_best_point(tmp_path: Path, number:
         while not (log.exists() and log.stat().st_size):
             assert running.poll() is None
         running.send_signal(number)
-        out, err = running.communicate(timeout=60)
+        out, err = ended(running)
     assert running.returncode == code
     assert json.loads(out)["status"] == "interrupted"
     assert isinstance(json.loads(out)["value"], float)
@@ -645,7 +654,7 @@ def test_a_signal_before_the_first_iterate_is_one_line() -> None:
         assert running.stdin is not None
         running.stdin.write(" " * (1 << 20))  # it reads from now on: the pipe is fuller than it can be
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        out, err = ended(running)
     assert (running.returncode, out) == (130, "")
     assert err == "interrupted before the first iterate: there is no result\n"
 

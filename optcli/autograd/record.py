@@ -13,7 +13,7 @@ import numpy as np
 from optcli.autograd.gradient import vjp
 from optcli.autograd.graph import Builder, Input, Node, reachable
 from optcli.autograd.ops import Op, Operation, Shape
-from optcli.autograd.structural import expand, shape_of
+from optcli.autograd.structural import shape_of
 
 Version = list[int]  # one number: how often a piece of memory was changed; all Tensors on that memory share the list
 _numbers = itertools.count()
@@ -118,8 +118,8 @@ def backward(
         for i, edge in enumerate(record.edges):
             if edge is not None:
                 part = vjp(record.op, i, total, y, known)
-                if part is None:  # flat: zeros arrive, not nothing
-                    part = total * 0.0 if rebuild else np.float64(0.0)
+                if part is None:
+                    part = np.float64(0.0)  # flat: zeros arrive, not nothing
                 before = received.get(edge)
                 received[edge] = part if before is None else before + part
         if not retain_graph:
@@ -146,16 +146,16 @@ Needs = tuple[tuple[bool, ...], frozenset[int]]
 _known: dict[Any, Needs] = {}
 
 
-def needs(op: Operation, tracked: int, shapes: Sequence[Shape]) -> Needs:
+def needs(op: Operation, tracked: int, args: Sequence[Any]) -> Needs:
     """Which arguments get a gradient, and the positions of the values that this takes (the result's comes last).
 
     `tracked` has a bit for each argument that requires grad. Found by differentiating once on the nodes of a graph and
     looking what the outcome reaches; the answer does not depend on shapes, so that it is kept for all of them.
     """
-    key = (op if isinstance(op, Op) else type(op), tracked, len(shapes))
+    key = (op if type(op) is Op else type(op), tracked, len(args))
     found = _known.get(key)
     if found is None:
-        found = _known[key] = _find_needs(op, tracked, shapes)
+        found = _known[key] = _find_needs(op, tracked, [shape_of(arg) for arg in args])
     return found
 
 

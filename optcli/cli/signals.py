@@ -41,7 +41,7 @@ class Signals:
         if self.received is not None or not self.running:
             signal.signal(number, signal.SIG_DFL)
             raise Interrupted(CODES[name])
-        self.received = None
+        self.received = name
         if not self.quiet:
             with contextlib.suppress(OSError):  # not sys.stderr, which may be in the middle of a write
                 os.write(2, f"\n{name}: stopping at the next iterate; once more to leave at once\n".encode())

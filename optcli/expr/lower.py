@@ -153,7 +153,7 @@ class _Lowering:
         if isinstance(node, sympy.Add):
             return [(term, scope) for _, term in self._terms(node)]
         if isinstance(node, sympy.Pow):
-            if node.args[1] in (sympy.S.Half, sympy.S.NegativeOne):
+            if node.args[1] is sympy.S.Half or node.args[1] is sympy.S.NegativeOne:
                 return [(node.args[0], scope)]
             return [(arg, scope) for arg in node.args]
         if isinstance(node, sympy.Piecewise):
@@ -270,11 +270,11 @@ class _Lowering:
             return choice
         if isinstance(node, typed.VectorSum | typed.Dot | typed.Norm):
             return Value(self._whole(node))
-        if node in (sympy.true, sympy.false):
+        if node is sympy.true or node is sympy.false:
             return Value(self.builder.constant(float(node is sympy.true)))
         if node is sympy.nan:
             return Value(self.builder.constant(math.nan))
-        if node.is_number and not node.args and node.is_real:
+        if not node.args and node.is_number and node.is_real:
             return Value(self.builder.constant(_float(node)))
         name = getattr(func, "__name__", str(func))
         raise ExpressionError(

@@ -49,6 +49,17 @@ def _product(text: str, before: Token, token: Token) -> ExpressionError:
         return ExpressionError("numbers are decimal", text, (before.start, token.end), "Write it in decimal digits.")
     if before.kind == "number" and token.text in ("j", "i", "I"):
         return ExpressionError("the language is real: no imaginary numbers", text, (before.start, token.end))
+    if before.kind == "name":
+        from optcli.expr.functions import FUNCTIONS
+
+        if before.text in FUNCTIONS:
+            inside = right if token.kind in ("name", "number") else "x"
+            return ExpressionError(
+                f"{left} is a function, and its argument stands in brackets",
+                text,
+                (before.start, token.end),
+                f"Write {left}({inside}).",
+            )
     closing = f"…{left}" if left in (")", "]") else left
     opening = f"{right}…" if right == "(" else right
     return ExpressionError(
@@ -81,7 +92,7 @@ def _equals(text: str, tokens: Sequence[Token], at: int) -> ExpressionError:
         "= has no place here",
         text,
         span,
-        "Minimize the difference's square for an equation; a definition is name = value;",
+        "Minimize the difference's square for an equation; a definition is: name = value;",
     )
 
 

@@ -62,6 +62,7 @@ class _Parser:
         self.operands: list[int] = []
         self.stack: list[_Open] = []
         self.depth = 0
+        self.vectors: set[str] = set()
         self.free: dict[str, list[int]] = {}  # nodes of names that no Sum has bound yet
         self.definitions: dict[str, int] = {}
         self.grouped: set[int] = set()
@@ -95,8 +96,7 @@ class _Parser:
             self._fail(f"{token.text} is reserved and cannot be defined", token)
         if token.text in self.definitions:
             self._fail(f"{token.text} is defined twice", token, "Give the second definition a name of its own.")
-        used = token.text in self.free or any(n.kind == "at" and n.value == token.text for n in self.nodes)
-        if used:
+        if token.text in self.free or token.text in self.vectors:
             self._fail(f"{token.text} is used before its definition", token, "Definitions stand before their use.")
         self.at += 2
         return token
@@ -223,6 +223,7 @@ class _Parser:
             if top.name in RESERVED or top.name in self.definitions:
                 what = "reserved" if top.name in RESERVED else "defined as a number"
                 self._fail(f"{top.name} is {what} and has no entries", (top.start, top.end))
+            self.vectors.add(top.name)
             self._emit("at", top.name, args, top.start, end)
         elif top.what == "call":
             if top.name in ("Sum", "Product"):

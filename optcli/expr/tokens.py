@@ -13,7 +13,7 @@ MOST_BYTES = 16 * 2**20  # the longest text that is read
 MOST_DIGITS = 400  # of one number
 MOST_NAME = 255  # characters of one name
 
-GREEK = "Ͱ-ͳͶͷͻ-ͽΆΈ-Ͽἀ-ῼ"  # letters only; the pieces between are signs
+GREEK = "ͰͱͲͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-Ͽ"  # letters only; what lies between are signs
 LETTER = f"A-Za-z_{GREEK}"
 TOKEN = re.compile(
     rf"""(?P<blank>[ \t\r\n\u00a0]+)
@@ -32,7 +32,6 @@ EXPLAINED = {
     "²": "write x**2 for a square",
     "³": "write x**3 for a cube",
     "√": "write sqrt(x) for a square root",
-    "∞": "infinity (oo) is understood in --bounds only",
     "°": "angles are in radians: write 30*pi/180 for 30 degrees",
     "%": "write Mod(a, b) for a remainder, 0.5 for 50 percent",
     "!": "write gamma(x + 1) for a factorial",
@@ -51,6 +50,22 @@ EXPLAINED = {
     "#": "comments are understood in .txt files only",
     "~": "write not for a negation",
     "$": "a shell variable was not filled in: use double quotes around the formula",
+    "⌊": "write floor(x)",
+    "⌋": "write floor(x)",
+    "⌈": "write ceiling(x)",
+    "⌉": "write ceiling(x)",
+    "∗": "write * for a product",
+    "⁄": "write / for a quotient",
+    "∕": "write / for a quotient",
+    "“": "a text in quotes has no place in a formula",
+    "”": "a text in quotes has no place in a formula",
+    "‘": "a text in quotes has no place in a formula",
+    "’": "a text in quotes has no place in a formula; a derivative is taken for you",
+    "µ": "this is the micro sign: type the Greek letter μ, or write mu",
+    "½": "write 1/2",
+    "¼": "write 1/4",
+    "¾": "write 3/4",
+    "∞": "infinity (oo) is understood in --bounds only",
     "∑": "write Sum(x[i], (i, 1, n))",
     "Σ": "write Sum(x[i], (i, 1, n))",
     "∏": "write Product(x[i], (i, 1, n))",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def dumps(value: Any) -> str:
     """Strict JSON on one line, in ASCII without control bytes, so that no terminal ever acts on it."""
-    return json.dumps(strict(value), allow_nan=False).replace("\x7f", "\\u007f")
+    return json.dumps(strict(value), allow_nan=False)
 
 
 def pretty(record: Mapping[str, Any]) -> str:
