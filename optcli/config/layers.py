@@ -21,7 +21,8 @@ from optcli.errors import ConfigError, FileError, did_you_mean, visible
 PREFIX = "OPTCLI_"
 OTHER_ENVIRONMENT = ("OPTCLI_CACHE", "OPTCLI_DEBUG")  # belong to other parts
 RESULT_SCHEMA = "optcli.result/"
-RESULT_KEYS = ("command", "params", "method", "engine", "seed", "start", "bounds", "name")  # what a result says of its run
+# what a result says of its run
+RESULT_KEYS = ("command", "params", "method", "engine", "seed", "start", "bounds", "name")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ imports neither numpy nor SymPy.
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, NoReturn
 
@@ -96,7 +97,7 @@ class _Parser:
             self._fail(f"{token.text} is reserved and cannot be defined", token)
         if token.text in self.definitions:
             self._fail(f"{token.text} is defined twice", token, "Give the second definition a name of its own.")
-        if token.text in self.free or token.text in self.vectors:
+        if self.free.get(token.text) or token.text in self.vectors:
             self._fail(f"{token.text} is used before its definition", token, "Definitions stand before their use.")
         self.at += 2
         return token
@@ -259,12 +260,11 @@ class _Parser:
             self.binders += 1
             free = self.free[name]
             # what this triple binds stands before it and inside this call; later triples bind its bounds
-            kept = [k for k in free if k < top.first or k > index]
-            for k in free[len([k for k in free if k < top.first]) :]:
-                if k < index:
-                    self.nodes[k] = self.nodes[k]._replace(kind="bound", value=(name, self.binders))
+            begin, stop = bisect_left(free, top.first), bisect_left(free, index)
+            for k in free[begin:stop]:
+                self.nodes[k] = self.nodes[k]._replace(kind="bound", value=(name, self.binders))
             self.nodes[index] = self.nodes[index]._replace(kind="binder")
-            self.free[name] = kept
+            del free[begin : stop + 1]
             kind = "sum" if top.name == "Sum" else "product"
             self.nodes.append(SyntaxNode(kind, (name, self.binders), (body, low, high), top.start, end))
             body = len(self.nodes) - 1
