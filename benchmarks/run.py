@@ -1,4 +1,4 @@
-"""Ratios against peers in the same run: `python benchmarks/run.py [row …]`, `--write` keeps them in docs/performance.md.
+"""Ratios against peers in one run: `python benchmarks/run.py [row …]`; `--write` keeps them in docs/performance.md.
 
 Repetitions are interleaved and medians compared, so that a noisy machine disturbs both sides alike.
 """

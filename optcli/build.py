@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -106,7 +108,8 @@ class Objective:
 
     @cached_property
     def gradient_graph(self) -> Graph:
-        return gradient(self.graph)
+        with _no_collection():
+            return gradient(self.graph)
 
     @cached_property
     def gradient_plan(self) -> Plan:
@@ -169,17 +172,30 @@ def build(
     Raises ExpressionError.
     """
     params, data = dict(params or {}), dict(data or {})
-    syntax = parse(text)
-    _known_names(syntax, params, "parameter")
-    _known_names(syntax, data, "data array")
-    resolved = resolve(syntax, params, data)
+    with _no_collection():
+        syntax = parse(text)
+        _known_names(syntax, params, "parameter")
+        _known_names(syntax, data, "data array")
+        resolved = resolve(syntax, params, data)
 
-    from optcli.expr.lower import lower
-    from optcli.expr.typed import to_sympy
+        from optcli.expr.lower import lower
+        from optcli.expr.typed import to_sympy
 
-    expression = to_sympy(resolved)
-    graph = lower(expression, resolved.layout, params, data, resolved.first)
+        expression = to_sympy(resolved)
+        graph = lower(expression, resolved.layout, params, data, resolved.first)
     return Objective(text, syntax, expression, resolved.layout, params, graph)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's cyclic collector off: a long text makes a million objects that all live, and each pass visits them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def build_sympy(expression: Any, params: Mapping[str, float] | None = None) -> Objective:
