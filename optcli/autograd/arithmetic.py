@@ -1,4 +1,4 @@
-"""What can be done with a Tensor besides recording: the table's functions as methods, comparisons, sums and products."""
+"""The arithmetic of Tensors: the table's functions as methods, comparisons, sums and products."""
 
 from __future__ import annotations
 
@@ -116,9 +116,6 @@ class Arithmetic(Operand):
     def minimum(self, other: Any) -> Any:
         """The smaller of both, entry by entry; ties share the gradient."""
         return ops.smallest(self, other)
-
-    def pow(self, other: Any) -> Any:
-        return ops.pow_(self, other)
 
     def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
         """The sum over one axis, several, or all (None)."""

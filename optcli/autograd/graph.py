@@ -76,7 +76,9 @@ class Builder:
         self._count = 0
 
     def input(self, number: int, shape: Shape, label: str = "") -> Node:
-        return self._intern(("input", number), Input(number, label), (), shape)
+        node = self._intern(("input", number), Input(number, label), (), shape)
+        assert (node.op.label, node.shape) == (label, shape), f"{node} has the number of another input"
+        return node
 
     def constant(self, value: Any) -> Node:
         """A constant of the value: a number, or an array (made read-only; equal arrays are not merged)."""

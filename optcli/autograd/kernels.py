@@ -16,6 +16,7 @@ Kernel = Callable[..., Any]
 # Bernoulli numbers B2, B4, … B24 (Abramowitz & Stegun, table 23.2)
 BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
 ASYMPTOTIC_FROM = 16.0  # with ten terms the series of polygamma is then good to 1e-16
+MOST_ORDER = 140  # of polygamma: beyond, its factorials are no doubles
 MOST_SHIFTS = 100_000  # steps of the recurrence upwards before polygamma gives up with NaN
 
 
@@ -63,7 +64,7 @@ def chain(cotangent: Any, partial: Any, out: Any = None) -> Any:
     # a NaN anywhere makes the sum NaN: one cheap pass decides whether the mask is needed at all
     if math.isnan(product.sum()):
         zero = np.equal(cotangent, 0.0) | np.equal(partial, 0.0)
-        product = into(np.where(zero, 0.0, product), out)
+        product = into(np.where(zero & np.isnan(product), 0.0, product), out)
     return product
 
 
@@ -101,7 +102,7 @@ def modulo(x: Any, m: Any, out: Any = None) -> Any:
 def sigmoid(x: Any, out: Any = None) -> Any:
     """1/(1 + exp(-x)) without overflow on either side."""
     small = np.exp(-np.abs(x))
-    return into(np.where(np.greater_equal(x, 0.0), 1.0, small) / (1.0 + small) + 0.0 * x, out)
+    return into(np.where(np.less(x, 0.0), small, 1.0) / (1.0 + small), out)
 
 
 def softplus(x: Any, out: Any = None) -> Any:
@@ -140,13 +141,25 @@ erfc = elementwise(math.erfc)
 
 
 def polygamma(n: Any, x: Any, out: Any = None) -> Any:
-    """The n-th derivative of the digamma function, n = 0, 1, 2, …
+    """The n-th derivative of the digamma function, n = 0, 1, 2, …; NaN for any other n.
 
     Upward recurrence (Abramowitz & Stegun 6.4.6), then the asymptotic series (6.3.18, 6.4.11);
     reflection (6.3.7, 6.4.7) for negative arguments of n = 0 and 1.
     """
-    order = int(np.ravel(n)[0])
+    if np.ndim(n) == 0:
+        return into(_polygamma(float(n), x), out)
+    orders, x = np.broadcast_arrays(n, x)
+    result = np.empty(x.shape)
+    for order in np.unique(orders):
+        result[orders == order] = _polygamma(float(order), x[orders == order])
+    return into(result, out)
+
+
+def _polygamma(n: float, x: Any) -> Any:
     x = np.asarray(x, dtype=np.float64)
+    if not 0 <= n <= MOST_ORDER or n != int(n):
+        return np.full(x.shape, np.nan)[()]
+    order = int(n)
     pole = (x <= 0) & (x == np.floor(x)) & ~np.isinf(x)
     if order <= 1:
         reflected = _polygamma_up(order, np.where(x < 0, 1.0 - x, x))
@@ -156,7 +169,7 @@ def polygamma(n: Any, x: Any, out: Any = None) -> Any:
     else:
         result = _polygamma_up(order, x)
     at_pole = np.nan if order == 0 else (np.inf if order % 2 else np.nan)
-    return into(np.where(pole, at_pole, result)[()], out)
+    return np.where(pole, at_pole, result)[()]
 
 
 def _polygamma_up(n: int, x: Any) -> Any:

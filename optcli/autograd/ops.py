@@ -240,7 +240,12 @@ cosh: Op = Op("cosh", np.cosh, (lambda y, x: sinh(x),), ("cosh",), "cosh", overf
 tanh: Op = Op("tanh", np.tanh, (lambda y, x: square(1.0 / cosh(x)),), ("tanh",), "tanh")
 asinh: Op = Op("asinh", np.arcsinh, (lambda y, x: 1.0 / hypot(x, 1.0),), ("asinh",), "asinh")
 acosh: Op = Op(
-    "acosh", np.arccosh, (lambda y, x: 1.0 / sqrt((x - 1.0) * (x + 1.0)),), ("acosh",), "acosh", domain=((1.1, 4.0),)
+    "acosh",
+    np.arccosh,
+    (lambda y, x: 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0)),),
+    ("acosh",),
+    "acosh",
+    domain=((1.1, 4.0),),
 )
 atanh: Op = Op(
     "atanh", np.arctanh, (lambda y, x: 1.0 / ((1.0 - x) * (1.0 + x)),), ("atanh",), "atanh", domain=((-0.9, 0.9),)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optcli.autograd.ops import Operand, Shape
-from optcli.autograd.structural import Gather, Places, Strided, Structural, Take, expand
+from optcli.autograd.structural import Gather, Places, Strided, Structural, Take, expand, shape_of
 
 Array = NDArray[np.float64]
 
@@ -82,6 +82,33 @@ def memory(places: Strided, base: Array) -> Array:
     return np.ndarray(places.shape, np.float64, base, 8 * places.offset, tuple(8 * s for s in places.strides))
 
 
+def fit(values: Any, shape: Shape) -> Any:
+    """`values` broadcast to the shape of the places they go to; RuntimeError if they do not fit there."""
+    given = shape_of(values)
+    try:
+        fits = np.broadcast_shapes(given, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise RuntimeError(f"values of shape {given} do not fit places of shape {shape}")
+    return expand(values, shape)
+
+
+def reversed_axes(at: Strided) -> Strided:
+    """The same places with the axes in reverse order."""
+    return Strided(at.offset, at.strides[::-1], at.shape[::-1])
+
+
+def length_filled(wanted: Shape, source: Shape) -> Shape:
+    """`wanted` with its one -1 made a length; RuntimeError where the entries of `source` do not fit."""
+    count, known = math.prod(source), math.prod(n for n in wanted if n != -1)
+    if wanted.count(-1) == 1 and known > 0 and count % known == 0:
+        return tuple(count // known if n == -1 else n for n in wanted)
+    if known != count or min(wanted, default=0) < 0:
+        raise RuntimeError(f"{count} entries of shape {source} do not fit shape {wanted}")
+    return wanted
+
+
 @dataclass(frozen=True)
 class Put(Structural):
     """An array with the values at some places replaced: Put(x, values). Only eager Tensors use it, in reverse mode."""
@@ -93,7 +120,7 @@ class Put(Structural):
         return self.target
 
     def kernel(self, x: Any, values: Any, out: Any = None) -> Any:
-        out = np.array(x) if out is None else out
+        out = np.empty(self.target) if out is None else out
         out[...] = x
         if isinstance(self.places, Gather):
             out.reshape(-1)[self.places.index] = values

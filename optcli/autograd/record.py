@@ -103,7 +103,7 @@ def backward(
     rebuild: Callable[[Any, Saved], Any] | None,
     accumulate: Callable[[Any, Any], None],
 ) -> None:
-    """Carry `cotangent` from `start`, a Record or a leaf, to all leaves; `accumulate(tensor, cotangent)` takes it there.
+    """Carry `cotangent` from `start`, a Record or a leaf, to all leaves, where `accumulate(leaf, cotangent)` takes it.
 
     With `rebuild` the cotangents are Tensors and everything is recorded anew. No leaf is touched unless all went well.
     """

@@ -33,7 +33,12 @@ class Switch:
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         if inspect.isgeneratorfunction(function):
-            return functools.wraps(function)(lambda *args, **kwargs: self._generate(function(*args, **kwargs)))
+
+            @functools.wraps(function)
+            def generated(*args: P.args, **kwargs: P.kwargs) -> Any:
+                return self._generate(function(*args, **kwargs))
+
+            return generated
 
         @functools.wraps(function)
         def switched(*args: P.args, **kwargs: P.kwargs) -> R:

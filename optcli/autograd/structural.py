@@ -196,6 +196,7 @@ class Reshape(Structural):
     source: Shape
 
     def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        assert math.prod(shapes[0]) == math.prod(self.shape), f"{shapes[0]} does not become {self.shape}"
         return self.shape
 
     def kernel(self, x: Any, out: Any = None) -> Any:
@@ -212,6 +213,7 @@ class Broadcast(Structural):
     shape: Shape
 
     def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        assert np.broadcast_shapes(shapes[0], self.shape) == self.shape, f"{shapes[0]} does not become {self.shape}"
         return self.shape
 
     def kernel(self, x: Any, out: Any = None) -> Any:
@@ -259,24 +261,17 @@ def sum_to(x: Any, shape: Shape, target: Shape) -> Any:
     """
     if shape == target:
         return x
-    here = shape_of(x)
-    here = (1,) * (len(shape) - len(here)) + here
-    wanted = (1,) * (len(shape) - len(target)) + target
+    lead = len(shape) - len(target)
+    here = (1,) * (len(shape) - len(shape_of(x))) + shape_of(x)
+    wanted = (1,) * lead + target
     summed = tuple(d for d, n in enumerate(here) if n != 1 and wanted[d] == 1)
     equal = math.prod(n for d, n in enumerate(shape) if here[d] == 1 and wanted[d] == 1)
     if summed:
-        x = reshape(x, here)
-        x = Sum(summed, here)(x)
-        here = tuple(1 if d in summed else n for d, n in enumerate(here))
-    elif len(target) < len(shape) and shape_of(x) == here:
-        x = reshape(x, tuple(n for d, n in enumerate(here) if d >= len(shape) - len(target)))
-        here = shape_of(x)
-        here = (1,) * (len(shape) - len(here)) + here
+        x = Sum(summed, here)(reshape(x, here))
     if equal != 1:
         x = x * float(equal)
-    if math.prod(here) != 1:
-        x = reshape(x, tuple(n if wanted[d] != 1 else 1 for d, n in enumerate(here))[len(shape) - len(target) :])
-    return x
+    kept = tuple(1 if d in summed else n for d, n in enumerate(here))[lead:]
+    return reshape(x, kept if math.prod(kept) != 1 else ())
 
 
 # ------------------------------------------------------------------ sums of products
