@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import gc
 import importlib.metadata
 import os
 import platform
@@ -21,20 +22,34 @@ import numpy as np
 import sympy
 
 import optcli
+from optcli.autograd.gradient import gradient
 from optcli.build import build
+from optcli.engine.numpy_engine import Plan
+from optcli.expr.lower import lower
+from optcli.expr.parse import parse
+from optcli.expr.resolve import resolve
+from optcli.expr.typed import to_sympy
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 Work = Callable[[], object]
+Prepare = Callable[[], Work]
 
 
-def timed(work: Work) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def timed(prepare: Prepare) -> float:
+    """Seconds of the work, not of its preparation; the collector rests, as it does in optcli.build."""
+    work = prepare()
+    gc.collect()
+    gc.disable()
+    try:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+    finally:
+        gc.enable()
 
 
-def ratio(ours: Work, peer: Work, repetitions: int) -> tuple[float, float, float]:
+def ratio(ours: Prepare, peer: Prepare, repetitions: int) -> tuple[float, float, float]:
     """Medians of both, interleaved, and their ratio."""
     pairs = [(timed(ours), timed(peer)) for _ in range(repetitions)]
     a, b = (statistics.median(side) for side in zip(*pairs, strict=True))
@@ -47,24 +62,48 @@ def scalar_text(terms: int) -> str:
     )
 
 
-def differentiated(text: str) -> Work:
-    def work() -> None:
-        objective = build(text)
-        objective.value_and_gradient(np.full(objective.layout.size, 0.1))
-
-    return work
+def parsing(terms: int) -> Prepare:
+    """Text to what is known of it before SymPy."""
+    text = scalar_text(terms)
+    return lambda: lambda: resolve(parse(text), {}, {})
 
 
-def process(*words: str) -> Work:
+def lowering(terms: int) -> Prepare:
+    """From there to the graph of the value."""
+    resolved = resolve(parse(scalar_text(terms)), {}, {})
+    return lambda: lambda: lower(to_sympy(resolved), resolved.layout, {}, {}, resolved.first)
+
+
+def differentiating(terms: int) -> Prepare:
+    """From there to the compiled gradient; each time on a new graph, as a graph remembers its nodes."""
+    resolved = resolve(parse(scalar_text(terms)), {}, {})
+    expression = to_sympy(resolved)
+
+    def prepare() -> Work:
+        graph = lower(expression, resolved.layout, {}, {}, resolved.first)
+        return lambda: Plan(gradient(graph))
+
+    return prepare
+
+
+def evaluating(terms: int) -> Prepare:
+    """One value and gradient."""
+    objective = build(scalar_text(terms))
+    x = np.full(objective.layout.size, 0.1)
+    objective.value_and_gradient(x)
+    return lambda: lambda: objective.value_and_gradient(x)
+
+
+def process(*words: str) -> Prepare:
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
     def work() -> None:
         subprocess.run([sys.executable, *words], check=True, capture_output=True, env=environment, cwd=ROOT)
 
-    return work
+    return lambda: work
 
 
-def chained(n: int) -> tuple[Work, Work]:
+def chained(n: int) -> tuple[Prepare, Prepare]:
     objective = build("Sum(100*(x[i+1] - x[i]**2)**2 + (1 - x[i])**2, (i, 1, n-1))", {"n": float(n)})
     x = np.linspace(-1.0, 1.0, n)
 
@@ -80,15 +119,21 @@ def chained(n: int) -> tuple[Work, Work]:
     hand = by_hand()
     assert np.allclose(value, hand[0])
     assert np.allclose(gradient, hand[1])  # type: ignore[arg-type]  # an array
-    return lambda: objective.value_and_gradient(x), by_hand
+    return lambda: lambda: objective.value_and_gradient(x), lambda: by_hand
 
 
 MAIN_JOB = ("-m", "optcli", "minimize", "rosenbrock", "--lr", "0.01", "--iters", "1000")
 ROWS: dict[str, tuple[str, Callable[[], tuple[float, float, float]]]] = {
     **{
-        f"terms-{n}": (
-            f"{2 * n:,} scalar terms to first gradient / {n:,}",
-            lambda n=n: ratio(differentiated(scalar_text(2 * n)), differentiated(scalar_text(n)), 3),
+        f"{name}-{n}": (
+            f"{what} {2 * n:,} scalar terms / {n:,}",
+            lambda n=n, stage=stage: ratio(stage(2 * n), stage(n), 3),
+        )
+        for name, what, stage in (
+            ("parse", "parse", parsing),
+            ("lower", "lower", lowering),
+            ("differentiate", "differentiate", differentiating),
+            ("evaluate", "value + gradient of", evaluating),
         )
         for n in (5_000, 10_000, 20_000)
     },
@@ -122,10 +167,14 @@ def header() -> list[str]:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("rows", nargs="*", choices=[[], *ROWS], help="which rows, all by default")
+    arguments.add_argument("rows", nargs="*", metavar="ROW", help=f"all by default; one of {', '.join(ROWS)}")
     arguments.add_argument("--write", action="store_true", help="keep the result in docs/performance.md")
     given = arguments.parse_args()
     lines = ["| row | ours | peer | ratio |", "|---|---|---|---|"]
+    unknown = [name for name in given.rows if name not in ROWS]
+    if unknown:
+        arguments.error(f"no such row: {', '.join(unknown)}. There are {', '.join(ROWS)}")
+    print("\n".join([*header(), "", *lines]), flush=True)
     for name in given.rows or ROWS:
         label, measure = ROWS[name]
         ours, peer, quotient = measure()

@@ -142,7 +142,7 @@ def _condition(random: Random, part: Callable[[], Tree], operand: Callable[[], T
 
 
 def text_of(tree: Tree, random: Random) -> str:
-    """The tree as a person may type it: with the brackets it needs, now and then one more, and blanks here and there."""
+    """The tree as a person may type it: with the brackets it needs, now and then one more, and some blanks."""
 
     def blank() -> str:
         return random.choice(("", "", " ", "\t", "\n", "\u00a0"))

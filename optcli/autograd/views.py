@@ -110,7 +110,8 @@ class Views(Plain):
         wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
         full = length_filled(tuple(int(n) for n in wanted), self.shape)
         op = Reshape(full, self.shape)
-        if not self._array.flags.c_contiguous:
+        array = self._cell().reshape(full)
+        if full and not np.may_share_memory(array, self._array):  # numpy had to copy
             return call(op, (self,))
         offset = 0 if self._view is None else self._view.places.offset
-        return self._alias(Strided(offset, whole(full).strides, full), op)
+        return self._alias(Strided(offset, tuple(stride // 8 for stride in array.strides), full), op)

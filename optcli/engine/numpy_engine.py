@@ -127,7 +127,11 @@ def every_value(graph: Graph, inputs: Sequence[Any]) -> dict[Node, Any]:
             if isinstance(node.op, Constant):
                 values[node] = node.op.value
             elif not isinstance(node.op, Input):
-                values[node] = node.op.kernel(*(values[arg] for arg in node.args))
+                value = node.op.kernel(*(values[arg] for arg in node.args))
+                # sums follow the order in memory: C order, as in the buffers of a Plan
+                values[node] = (
+                    value if np.ndim(value) == 0 or isinstance(node.op, VIEWS) else np.ascontiguousarray(value)
+                )
     return values
 
 

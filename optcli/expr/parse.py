@@ -74,6 +74,8 @@ class _Parser:
             root = self._expression()
             if self.tokens[self.at].kind == "end":
                 self._fail_equation(name)
+            if self.free.get(name.text) or name.text in self.vectors:
+                self._fail(f"{name.text} is used in its own definition", name, "Give the new value a name of its own.")
             self.at += 1
             self.definitions[name.text] = root
         root = self._expression()
@@ -82,6 +84,9 @@ class _Parser:
             self._fail(
                 "; ends a definition, and here is none", token, "Write name = value; expression, with the value last."
             )
+        for defined, value in self.definitions.items():
+            for k in self.free.get(defined, ()):
+                self.nodes[k] = self.nodes[k]._replace(kind="use", args=(value,))
         starts: dict[str, int] = {}
         for node in self.nodes:
             if node.kind in ("name", "at"):
@@ -168,9 +173,7 @@ class _Parser:
 
     def _name(self, token: Token) -> None:
         word = token.text
-        if word in self.definitions:
-            self.operands.append(self.definitions[word])
-        elif word in CONSTANTS:
+        if word in CONSTANTS:
             self._emit("constant", CONSTANTS[word], (), token.start, token.end)
         elif word in TRUTH:
             self._emit("truth", word == "True", (), token.start, token.end)
@@ -235,8 +238,7 @@ class _Parser:
             self._emit("pair", None, args, top.start, end)
         else:
             node = self.nodes[args[0]]
-            if args[0] >= top.first:  # a bracket around a definition's name does not move the definition
-                self.nodes[args[0]] = node._replace(start=top.start, end=end)
+            self.nodes[args[0]] = node._replace(start=top.start, end=end)
             self.grouped.add(args[0])
             self.operands.append(args[0])
 

@@ -53,7 +53,7 @@ class Ranges:
             if node.kind == "at":
                 indices = tuple(self._index(arg, scope, whole=True) for arg in node.args)
                 uses.setdefault(node.value, Uses(len(indices))).add(indices)
-            elif scope is not root:
+            elif scope is not root and node.kind != "use":  # a definition stands outside of every Sum
                 for arg in node.args:
                     inner[arg] = scope
         return uses
@@ -81,6 +81,8 @@ class Ranges:
     def _index_part(self, k: int, node: SyntaxNode, args: list[Index], scope: Scope) -> Index:
         if node.kind == "number":
             return number(node.value)
+        if node.kind == "use":
+            return args[0]
         if node.kind == "bound":
             return scope.indices[node.value[1]]
         if node.kind == "name":

@@ -74,6 +74,9 @@ class _Resolver:
         for node in self.nodes:
             if node.kind == "call":
                 self._call(node)
+        for name, value in self.syntax.definitions:
+            if name in NEEDS_BRACKET:
+                self._fail(f"{name} is a function and cannot be defined", value, "Give the value another name.")
         self._constants()
         dimensions = self._roles()
         read = Ranges(self.syntax, self.params, self.data)
@@ -173,6 +176,9 @@ class _Resolver:
                     value = np.float64(VALUES[node.value])
                 elif node.kind == "truth":
                     value = np.float64(node.value)
+                elif node.kind == "use":
+                    known[k] = known[node.args[0]]
+                    continue
                 elif node.kind in ("name", "bound", "binder", "at", "sum", "product", "pair"):
                     continue
                 else:
@@ -217,8 +223,13 @@ class _Resolver:
         scalars: dict[str, int] = {}
         for name in self.data:
             dimensions[name] = self.data[name].ndim
+        for name, root in self.syntax.definitions:
+            if name in NEEDS_BRACKET:
+                self._fail(f"{name} is a function and cannot be defined", root, "Choose another name.")
         for k, node in enumerate(self.nodes):
             if node.kind == "at":
+                if node.value in NEEDS_BRACKET:
+                    self._fail(f"{node.value} is a function", k, f"Write {node.value}(…).")
                 self._vector(dimensions, node.value, len(node.args), k)
             elif k in self.whole and node.kind == "name":
                 self._vector(dimensions, node.value, dimensions.get(node.value, 1), k)

@@ -15,7 +15,8 @@ CONDITIONS = frozenset({"compare", "and", "or", "not", "truth"})
 class SyntaxNode(NamedTuple):
     """One part of the text. `args` are numbers of earlier nodes.
 
-    kinds: number (value float) · constant · truth · name · bound (value (name, binder)) · neg + - * / ** ·
+    kinds: number (value float) · constant · truth · name · use (value: name of a definition, args (its node,)) ·
+    bound (value (name, binder)) · neg + - * / ** ·
     compare (value: the operators) · and · or · not · call (value: name) · at (value: name of the vector) ·
     sum · product (value (name, binder), args (body, low, high)) · pair
     """

@@ -142,7 +142,6 @@ class _Writer:
         self.syntax = syntax
         self.nodes = syntax.nodes
         self.known: dict[Any, Any] = {}
-        self.alone = {root for _, root in syntax.definitions}  # never part of somebody else's chain
 
     def run(self) -> Any:
         chains: dict[int, list[tuple[str, int]]] = {}
@@ -175,7 +174,7 @@ class _Writer:
             node = self.nodes[k]
             parts.append((node.kind, node.args[1]))
             k = node.args[0]
-            if FAMILY.get(self.nodes[k].kind) != family or k in self.alone:
+            if FAMILY.get(self.nodes[k].kind) != family:
                 parts.append((family, k))
                 return parts[::-1]
 
@@ -219,6 +218,8 @@ class _Writer:
             return self._new(Sum if kind == "sum" else Product, args[0], index, args[1], args[2])
         if kind == "constant":
             return sympy.pi if node.value == "pi" else sympy.E
+        if kind == "use":
+            return args[0]
         if kind == "truth":
             return sympy.true if node.value else sympy.false
         if kind == "neg":
