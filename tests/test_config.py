@@ -16,6 +16,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from optcli import library
 from optcli.config import (
     CONFIG_KEYS,
     SETTINGS,
@@ -577,3 +578,9 @@ def test_words_are_those_of_the_rooms_that_own_them() -> None:
 
     assert set(SETTINGS["expect"].choices) == {status.value for status in Status}
     assert set(SETTINGS["format"].choices) == set(FORMATS)
+
+
+def test_a_positional_start_is_the_users_whatever_the_library_says() -> None:
+    config = resolve(from_flags({"start": ("5,5",)}), library.get("rosenbrock").layer())
+    assert config.origins["start"] == "flag --start"
+    assert [entry.value for entry in config.start] == [5.0, 5.0]

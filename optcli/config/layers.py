@@ -275,7 +275,8 @@ def resolve(*layers: Layer) -> Config:
     values["bounds"] = _overlay([*domain, *_levels(layers, "bounds")])
     origins = {path: given.origin for path, given in merged.items() if given.value is not None}
     for layer in reversed(layers):
-        origins |= {path.split(".")[0]: given.origin for path, given in reversed(tuple(layer.items())) if "." in path}
+        # the first entry of the highest layer names the whole
+        origins |= {path.split(".")[0]: given.origin for path, given in reversed(tuple(layer.items()))}
     folder = next((layer.folder for layer in layers if layer.folder is not None), None)
     return Config(**values, origins=origins, folder=folder)
 
