@@ -326,6 +326,16 @@ def test_order_of_index_triples_is_sympys() -> None:
         build("Sum(i*x, (i, 1, 3), (j, 1, i))")
 
 
+def test_a_definition_is_computed_outside_of_the_sums_that_use_it() -> None:
+    text = "m = Sum(x[i], (i, 1, n))/n; Sum((x[i] - m)**2, (i, 1, n))/n"
+    objective = build(text, {"n": 1e5})  # nested, these ranges would have 10^10 terms
+    x = np.sin(np.arange(1e5))
+    value, slope = objective.value_and_gradient(x)
+    assert value == pytest.approx(float(np.var(x)), rel=1e-12)
+    assert np.allclose(slope, 2.0 * (x - x.mean()) / x.size, rtol=1e-9, atol=1e-16)
+    assert build("s = Product(i*v[i], (i, 1, 3)); Sum(s*i, (i, 1, 3)) - s").value(np.ones(3)) == 30.0
+
+
 def test_limits_of_ranges() -> None:
     assert len(build("Sum(i, (i, 1, 10^6))*x").graph.nodes) < 8
     for text in ("Sum(x, (i, 1, 10^8))", "Sum(Sum(x, (i, 1, 10^5)), (j, 1, 10^4))"):

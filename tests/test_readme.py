@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from optcli import library
+from optcli.errors import DataError, UsageError
 from optcli.expr.functions import FUNCTIONS, WHOLE_VECTOR
 from optcli.optimize.methods import METHODS, describe
+from optcli.optimize.status import ELSEWHERE, EXIT_CODES, TERMINATED
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,14 +59,14 @@ def test_command_of_the_readme(command: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def timeless(text: str) -> str:
+    return re.sub(r"^time +.*$", "time", text, flags=re.MULTILINE)
+
+
 def test_the_main_job_prints_what_is_shown() -> None:
     shown = blocks(README, "text")[0]
     done = shell(INSTALLS.split("&&")[-1].replace(".venv/bin/", ""))
     assert done.returncode == 0
-
-    def timeless(text: str) -> str:
-        return re.sub(r"^time +.*$", "time", text, flags=re.MULTILINE)
-
     assert timeless(done.stdout) == timeless(shown)
 
 
@@ -77,7 +80,7 @@ CONSOLE = [
 @pytest.mark.parametrize(("command", "output"), CONSOLE)
 def test_console_session_of_the_readme(command: str, output: str) -> None:
     done = shell(f"{{ {command}\n}} 2>&1")
-    assert done.stdout == output
+    assert timeless(done.stdout) == timeless(output)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +114,34 @@ def test_the_functions_are_those_of_the_table() -> None:
     row = next(line for line in language.splitlines() if line.startswith("| functions |"))
     assert set(re.findall(r"\w+", re.findall(r"`([^`]*)`", row)[0])) == set(FUNCTIONS) - {"where"}
     assert all(f"`{name}(" in language for name in WHOLE_VECTOR)
+
+
+def test_the_exit_codes_are_those_of_the_code() -> None:
+    told = {
+        int(code)
+        for row in re.findall(r"^\|.*\|$", README.partition("| code | outcome |")[2].partition("\n\n")[0], re.M)
+        for cell in row.split("|")[1:4:2]
+        for code in re.findall(r"\d+", cell)
+    }
+    errors = {error.exit_code for error in (UsageError, DataError)}
+    assert told == {*EXIT_CODES.values(), ELSEWHERE, TERMINATED, *errors, 1}  # 1: internal error, in cli/session.py
+
+
+def test_what_is_counted_is_there() -> None:
+    said = [int(number) for number in re.findall(r"(\d+) functions with a name", README)]
+    assert said == [len(library.names())]
+    words = dict(enumerate(("six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 6))
+    for page in (README, (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")):
+        assert f"{words[len(library.config_names())]} " in page
+        assert f"{len(library.names())} " in page
+
+
+def test_paths_that_pages_name_exist() -> None:
+    for page in ("CONTRIBUTING.md", "docs/architecture.md"):
+        for path in re.findall(
+            r"\b(?:tests|optcli|docs|benchmarks)/[\w/]+(?:\.py|/)", (ROOT / page).read_text("utf-8")
+        ):
+            assert (ROOT / path).exists(), f"{page}: {path}"
 
 
 def test_links_lead_somewhere() -> None:

@@ -13,11 +13,10 @@ import pytest
 from optcli.autograd import ops
 from optcli.autograd.gradient import backward, jvp
 from optcli.autograd.graph import Builder, Graph, Node, check_graph
+from optcli.autograd.products import Contract, Norm
 from optcli.autograd.structural import (
     Broadcast,
-    Contract,
     Gather,
-    Norm,
     Reshape,
     Scatter,
     Strided,

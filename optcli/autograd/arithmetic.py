@@ -10,7 +10,8 @@ import numpy as np
 
 from optcli.autograd import ops
 from optcli.autograd.ops import BY_UFUNC, OPS, Op, Operand
-from optcli.autograd.structural import Contract, Norm, Sum, reshape, shape_of
+from optcli.autograd.products import Contract, Norm
+from optcli.autograd.structural import Sum, reshape, shape_of
 
 # the axes of a product of a vector or matrix with a vector or matrix, by their numbers of axes
 PRODUCTS = {
@@ -38,21 +39,12 @@ def _greater_equal(a: Any, b: Any) -> Any:
     return ops.le(b, a)
 
 
-# numpy's functions whose row of the table has a kernel of its own
+# numpy's functions on Tensors: the table's, and those that are no row of it
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **BY_UFUNC,
-    np.power: ops.pow_,
-    np.remainder: ops.mod,
-    np.maximum: ops.largest,
-    np.minimum: ops.smallest,
-    np.sign: ops.sign,
     np.matmul: matmul,
-    np.less: ops.lt,
-    np.less_equal: ops.le,
     np.greater: _greater,
     np.greater_equal: _greater_equal,
-    np.equal: ops.eq,
-    np.not_equal: ops.ne,
 }
 
 

@@ -68,7 +68,7 @@ class InPlace(Views):
             value = value._cell()
         elif not isinstance(value, int | float | np.ndarray | np.generic):
             raise TypeError(f"entries of a Tensor cannot be {type(value).__name__}: give numbers, an array or a Tensor")
-        self._cell()[index] = np.array(fit(value, at.shape))  # a copy: source and target may overlap
+        self._cell()[index] = fit(value, at.shape)
         self._version[0] += 1
         return self
 

@@ -326,4 +326,15 @@ OPS: dict[str, Op] = {
     )
 }
 
-BY_UFUNC: dict[Any, Op] = {op.kernel: op for op in OPS.values() if isinstance(op.kernel, np.ufunc)}
+# numpy's functions on Tensors and nodes; those whose kernel here is a function of its own are named
+BY_UFUNC: dict[Any, Op] = {op.kernel: op for op in OPS.values() if isinstance(op.kernel, np.ufunc)} | {
+    np.power: pow_,
+    np.remainder: mod,
+    np.maximum: largest,
+    np.minimum: smallest,
+    np.sign: sign,
+    np.less: lt,
+    np.less_equal: le,
+    np.equal: eq,
+    np.not_equal: ne,
+}

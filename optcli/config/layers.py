@@ -13,6 +13,7 @@ from typing import Any
 
 from optcli.config.bounds import Bound
 from optcli.config.points import StartEntry
+from optcli.config.replay import result_table
 from optcli.config.settings import CONFIG_KEYS, SETTINGS, Setting
 from optcli.config.tree import Node, Scalar, Table, from_python, said
 from optcli.config.yaml_reader import parse_yaml, read_text
@@ -20,9 +21,6 @@ from optcli.errors import ConfigError, FileError, did_you_mean, visible
 
 PREFIX = "OPTCLI_"
 OTHER_ENVIRONMENT = ("OPTCLI_CACHE", "OPTCLI_DEBUG")  # belong to other parts
-RESULT_SCHEMA = "optcli.result/"
-# what a result says of its run
-RESULT_KEYS = ("command", "params", "method", "engine", "seed", "start", "bounds", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ def load(path: str | os.PathLike[str]) -> Layer:
     except FileError as error:
         raise ConfigError(error.message, "", error.remedy) from None
     folder = Path(path).parent
-    replayed = _result(content, name)
+    replayed = result_table(content, name)
     return from_table(parse_yaml(content, name) if replayed is None else replayed, folder)
 
 
@@ -157,33 +155,6 @@ def from_table(table: Table, folder: Path | None) -> Layer:
             raise unknown_key(key, CONFIG_KEYS)
         collector.add(SETTINGS[key.text], node)
     return collector.layer()
-
-
-def _result(content: str, name: str) -> Table | None:
-    """The keys of the run that a result in JSON came from; None if the text is no such result."""
-    if not content.lstrip().startswith("{") or RESULT_SCHEMA not in content:
-        return None
-    import json
-
-    try:
-        result = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(result, dict) or not str(result.get("schema", "")).startswith(RESULT_SCHEMA):
-        return None
-    from optcli import library
-
-    run = {key: result[key] for key in RESULT_KEYS if result.get(key) is not None}
-    named = str(result.get("function", ""))
-    run["function"] = named if named.lower() in library.names() else result.get("expression", named)
-    settings = result.get("settings")
-    for key, value in (settings if isinstance(settings, dict) else {}).items():
-        if value is not None:
-            target = run if key in CONFIG_KEYS else run.setdefault("settings", {})
-            target[key] = value
-    table = from_python(run, name)
-    assert isinstance(table, Table)
-    return table
 
 
 def from_environment(environ: Mapping[str, str]) -> Layer:

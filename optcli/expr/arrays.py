@@ -10,7 +10,8 @@ import numpy as np
 
 from optcli.autograd import ops, structural
 from optcli.autograd.graph import Builder, Node
-from optcli.autograd.structural import Contract, Gather, Scatter, Strided, Take, reshape
+from optcli.autograd.products import Contract
+from optcli.autograd.structural import Gather, Scatter, Strided, Take, reshape
 from optcli.expr.indices import Axis, Ragged
 
 

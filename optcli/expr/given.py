@@ -8,8 +8,9 @@ from typing import Any
 import sympy
 
 from optcli.errors import ExpressionError
-from optcli.expr.indices import IndexingError, Scope, Uses
-from optcli.expr.lower import REDUCTIONS, index_value, triples
+from optcli.expr.indices import IndexingError, Scope
+from optcli.expr.meaning import REDUCTIONS, index_value, triples
+from optcli.expr.uses import Uses
 from optcli.layout import Layout, Variable
 
 

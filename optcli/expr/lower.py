@@ -17,31 +17,16 @@ from numpy.typing import NDArray
 
 from optcli.autograd import ops, structural
 from optcli.autograd.graph import Builder, Graph, Node
-from optcli.autograd.structural import Contract, Gather, Places, Strided, Take
+from optcli.autograd.products import Contract, Norm
+from optcli.autograd.structural import Gather, Places, Strided, Take
 from optcli.errors import ExpressionError
 from optcli.expr import typed
 from optcli.expr.arrays import Arrays, Value, in_order
 from optcli.expr.indices import Axis, Index, IndexingError, Ragged, Scope, number
+from optcli.expr.meaning import ELEMENTWISE, FOLDED, REDUCTIONS, SUMS, SWAPPED, index_value, triples
 from optcli.layout import Layout
 
 Array = NDArray[np.float64]
-
-
-ELEMENTWISE: dict[Any, ops.Op] = {cls: op for op, cls in typed.CLASS_OF.items()}
-ELEMENTWISE |= {
-    sympy.Max: ops.largest,
-    sympy.Min: ops.smallest,
-    sympy.StrictLessThan: ops.lt,
-    sympy.LessThan: ops.le,
-    sympy.Equality: ops.eq,
-    sympy.Unequality: ops.ne,
-    typed.Negate: ops.negate,
-    sympy.Not: ops.negate,
-}
-FOLDED = {typed.Both: ops.both, sympy.And: ops.both, typed.Either: ops.either, sympy.Or: ops.either}
-SWAPPED = {sympy.StrictGreaterThan: ops.lt, sympy.GreaterThan: ops.le}
-SUMS: tuple[Any, ...] = (typed.Sum, sympy.Sum)
-REDUCTIONS: tuple[Any, ...] = (*SUMS, typed.Product, sympy.Product)
 
 
 def lower(
@@ -57,47 +42,6 @@ def lower(
     have no meaning in the language.
     """
     return _Lowering(layout, params, data, first).run(expression)
-
-
-def triples(expression: Any) -> list[tuple[Any, Any, Any]]:
-    """(index, low, high) of a Sum or Product, innermost first."""
-    if isinstance(expression, typed.Typed):
-        return [tuple(expression.args[1:])]
-    out = []
-    for limit in expression.limits:
-        if len(limit) != 3:
-            raise ExpressionError(f"{expression.func.__name__} needs its bounds: (i, 1, n)")
-        out.append(tuple(limit))
-    return out
-
-
-def index_value(expression: Any, scope: Scope, params: Mapping[str, float]) -> Index:
-    """A SymPy expression as an index. Raises IndexingError where it is none."""
-    if isinstance(expression, sympy.Symbol):
-        if expression in scope.indices:
-            return scope.indices[expression]
-        if expression.name in params:
-            return number(params[expression.name])
-        raise IndexingError(
-            f"{expression.name} has no value, and an index needs one", f"Give --param {expression.name}=…"
-        )
-    if isinstance(expression, sympy.Rational):
-        return Index(Fraction(int(expression.p), int(expression.q)))
-    if isinstance(expression, sympy.Number):
-        return number(float(expression))
-    args = [index_value(arg, scope, params) for arg in expression.args]
-    if isinstance(expression, sympy.Add):
-        return sum(args[1:], args[0])
-    if isinstance(expression, sympy.Mul):
-        return math.prod(args[1:], start=args[0])
-    if isinstance(expression, sympy.Pow):
-        if args[1].constant == -1 and not args[1].terms:
-            return number(1.0) / args[0]
-        return args[0] ** args[1]
-    op = ELEMENTWISE.get(expression.func)
-    if op is None or any(arg.terms for arg in args):
-        raise IndexingError(f"{expression.func.__name__} has no place in an index")
-    return number(float(op.kernel(*(np.float64(float(arg.constant)) for arg in args))))
 
 
 class _Lowering:
@@ -117,9 +61,10 @@ class _Lowering:
         self.named |= {name: self.builder.constant(array) for name, array in data.items()}
         self.scopes: dict[Any, tuple[Scope, list[tuple[Axis, Ragged | None]]]] = {}
         self.made: dict[tuple[int, int], Value] = {}
+        self.root = Scope()
 
     def run(self, expression: Any) -> Graph:
-        root = Scope()
+        root = self.root
         stack = [(expression, root)]
         while stack:
             node, scope = stack[-1]
@@ -140,6 +85,8 @@ class _Lowering:
     # ------------------------------------------------------------ what a node needs
 
     def _parts(self, node: Any, scope: Scope) -> list[tuple[Any, Scope]]:
+        if isinstance(node, typed.Defined):
+            return [(node.args[0], self.root)]
         if isinstance(node, REDUCTIONS):
             inner, _ = self._enter(node, scope)
             body = node.args[0]
@@ -214,6 +161,8 @@ class _Lowering:
     # ------------------------------------------------------------ making a value
 
     def _make(self, node: Any, scope: Scope, parts: list[Value]) -> Value:
+        if isinstance(node, typed.Defined):
+            return parts[0]
         if isinstance(node, REDUCTIONS):
             _, axes = self._enter(node, scope)
             if isinstance(node, SUMS):
@@ -297,7 +246,7 @@ class _Lowering:
         if isinstance(node, typed.VectorSum):
             return self.builder.node(structural.Sum(axes, shape), vectors)
         if isinstance(node, typed.Norm):
-            return self.builder.node(structural.Norm(shape), vectors)
+            return self.builder.node(Norm(shape), vectors)
         if vectors[1].shape != shape:
             raise ExpressionError(f"dot of vectors of shapes {shape} and {vectors[1].shape}")
         return self.builder.node(Contract(axes, axes, ()), vectors)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from optcli.errors import ExpressionError
 from optcli.expr.functions import FUNCTIONS
-from optcli.expr.indices import Index, IndexingError, Scope, Uses, number
+from optcli.expr.indices import Index, IndexingError, Scope, number
 from optcli.expr.syntax import Syntax, SyntaxNode
+from optcli.expr.uses import Uses
 
 INDEX_ARITHMETIC: dict[str, Callable[..., Index]] = {
     "neg": operator.neg,

@@ -73,6 +73,13 @@ class Negate(Typed):
         return f"~({printer._print(self.args[0])})"
 
 
+class Defined(Typed):
+    """A definition that holds a Sum or Product: it is computed once, outside of every Sum that uses it."""
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"({printer._print(self.args[0])})"
+
+
 class VectorSum(Typed):
     """sum(v) of a whole vector."""
 
@@ -158,9 +165,14 @@ class _Writer:
                     for arg in node.args:
                         needed[arg] = 1
         made: list[Any] = [None] * len(self.nodes)
+        reduces = bytearray(len(self.nodes))  # whether a part holds a Sum or Product
         for k, node in enumerate(self.nodes):
+            reduces[k] = node.kind in ("sum", "product") or any(reduces[arg] for arg in node.args)
             if needed[k]:
-                if k in chains:
+                if node.kind == "use":
+                    value = made[node.args[0]]
+                    made[k] = self._new(Defined, value) if reduces[k] else value
+                elif k in chains:
                     made[k] = self._flat(FAMILY[node.kind], [(sign, made[part]) for sign, part in chains[k]])
                 else:
                     made[k] = self._make(node, [made[arg] for arg in node.args])
@@ -218,8 +230,6 @@ class _Writer:
             return self._new(Sum if kind == "sum" else Product, args[0], index, args[1], args[2])
         if kind == "constant":
             return sympy.pi if node.value == "pi" else sympy.E
-        if kind == "use":
-            return args[0]
         if kind == "truth":
             return sympy.true if node.value else sympy.false
         if kind == "neg":
