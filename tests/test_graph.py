@@ -25,6 +25,7 @@ from optcli.autograd.gradient import gradient, hessian_vector_product, jvp
 from optcli.autograd.graph import Builder, Constant, Graph, Node, check_graph
 from optcli.autograd.ops import OPS, Op
 from optcli.autograd.structural import Sum
+from optcli.build import build
 from optcli.engine.numpy_engine import evaluate
 
 NAMES = library.names()
@@ -317,3 +318,21 @@ def test_a_wrong_rule_is_found() -> None:
     at = np.array([0.4])
     found = optcli.check_gradient(value, np.array(evaluate(graph, list(at))[1:]), at)
     assert not found.agrees
+
+
+def test_the_partials_of_a_long_max_are_stated_once() -> None:
+    calls = []
+    many = ops.largest.many
+    assert many is not None
+
+    def counted(*args: Any) -> Any:
+        calls.append(len(args))
+        return many(*args)
+
+    object.__setattr__(ops.largest, "many", counted)  # the row is frozen
+    try:
+        objective = build("max(" + ",".join(f"x{k}" for k in range(50)) + ")")
+        assert len(objective.gradient_graph.outputs) == 51
+    finally:
+        object.__setattr__(ops.largest, "many", many)
+    assert calls == [51]

@@ -10,16 +10,23 @@ from optcli.autograd.ops import Op, Operation, add, chain
 from optcli.autograd.structural import Scatter, Structural, expand, shape_of, sum_to
 
 
-def vjp(op: Operation, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:
+def shared_partials(op: Operation, y: Any, args: tuple[Any, ...]) -> Sequence[Any] | None:
+    """All partials of an operation that states them together, such as Max; None for any other."""
+    return op.many(y, *args) if isinstance(op, Op) and op.many is not None else None
+
+
+def vjp(
+    op: Operation, i: int, cotangent: Any, y: Any, args: tuple[Any, ...], shared: Sequence[Any] | None = None
+) -> Any:
     """The cotangent that argument i of y = op(*args) receives, or None where the derivative is none.
 
-    Serves arrays, Tensors and nodes alike. A cotangent may have fewer entries than its value: missing axes and
-    axes of length 1 stand for equal entries.
+    Serves arrays, Tensors and nodes alike; `shared` are the partials where they are known already. A cotangent may have
+    fewer entries than its value: missing axes and axes of length 1 stand for equal entries.
     """
     if isinstance(op, Structural):
         return op.vjp(i, expand(cotangent, shape_of(y)), y, args)
     assert isinstance(op, Op)
-    partial = op.partial(i, y, args)
+    partial = op.partial(i, y, args) if shared is None else shared[i]
     if partial is None or (type(partial) is float and partial == 0.0):
         return None
     part = cotangent if type(partial) is float and partial == 1.0 else chain(cotangent, partial)
@@ -40,9 +47,10 @@ def backward(graph: Graph, output: Node, cotangent: Node, wrt: Sequence[Node]) -
         if parts is None or node.number not in active:
             continue
         total = totals[node.number] = _combine(builder, parts)
+        shared = shared_partials(node.op, node, node.args)
         for i, arg in enumerate(node.args):
             if arg.number in active:
-                part = vjp(node.op, i, total, node, node.args)
+                part = vjp(node.op, i, total, node, node.args, shared)
                 if part is not None:
                     part = part if isinstance(part, Node) else builder.constant(part)
                     if not _is_zero(part):
@@ -78,8 +86,11 @@ def _push(node: Node, moving: Sequence[Any]) -> Any:
         full = [None if t is None else expand(t, arg.shape) for t, arg in zip(moving, node.args, strict=True)]
         return node.op.jvp(full, node, node.args)
     total: Any = None
+    shared = shared_partials(node.op, node, node.args)
     for i, tangent in enumerate(moving):
-        partial = None if tangent is None else node.op.partial(i, node, node.args)
+        if tangent is None:
+            continue
+        partial = node.op.partial(i, node, node.args) if shared is None else shared[i]
         if partial is not None:
             part = chain(tangent, partial)
             total = part if total is None else total + part

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from optcli.autograd.gradient import vjp
+from optcli.autograd.gradient import shared_partials, vjp
 from optcli.autograd.graph import Builder, Input, Node, reachable
 from optcli.autograd.ops import Op, Operation, Shape
 from optcli.autograd.structural import shape_of
@@ -115,9 +115,10 @@ def backward(
             accumulate(tensor, total)
         *args, y = record.unpack(rebuild)
         known = tuple(args)
+        shared = shared_partials(record.op, y, known)
         for i, edge in enumerate(record.edges):
             if edge is not None:
-                part = vjp(record.op, i, total, y, known)
+                part = vjp(record.op, i, total, y, known, shared)
                 if part is None:
                     part = np.float64(0.0)  # flat: zeros arrive, not nothing
                 before = received.get(edge)

@@ -33,6 +33,10 @@ class Ranges:
         self.nodes = syntax.nodes
         self.params = params
         self.data = data
+        self.places: dict[str, int] = {}  # the first node of each name, for errors
+        for k, node in enumerate(self.nodes):
+            if node.kind in ("at", "name"):
+                self.places.setdefault(node.value, k)
         self.uses = self._uses()
 
     def _uses(self) -> dict[str, Uses]:
@@ -108,7 +112,7 @@ class Ranges:
     def variable(self, name: str) -> list[tuple[int, int]]:
         """(smallest, largest) index of each dimension of a variable."""
         uses = self.uses.get(name)
-        place = next(k for k, node in enumerate(self.nodes) if node.kind in ("at", "name") and node.value == name)
+        place = self.places[name]
         if uses is None:
             self._fail(f"the length of {name} is not known", place, f"Use its entries by index: {name}[1].")
         try:
@@ -126,7 +130,7 @@ class Ranges:
         for d, spans in enumerate(ends):
             low, high = min(span[0] for span in spans), max(span[1] for span in spans)
             if low < 0 or high > first + shape[d] - 1:
-                place = next(k for k, node in enumerate(self.nodes) if node.kind == "at" and node.value == name)
+                place = self.places[name]
                 self._fail(
                     f"{name} has indices {first} to {first + shape[d] - 1} and is read at {low if low < 0 else high}",
                     place,
