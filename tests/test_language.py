@@ -91,6 +91,7 @@ def test_hostile_expression(item: dict[str, Any]) -> None:
     if f is None:
         assert refusal is not None
         assert item["must"] == "reject", str(refusal)
+        assert refusal.remedy
         start, end = refusal.span
         assert 0 <= start <= end <= len(text)
         assert len(str(refusal)) < 4000

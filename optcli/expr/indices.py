@@ -182,9 +182,9 @@ class Scope:
     @staticmethod
     def _limit(longest: int, total: int, others: Iterable[Axis]) -> None:
         if longest > MOST_RANGE:
-            raise IndexingError(f"a range of {longest:,} entries: the limit is {MOST_RANGE:,}")
+            raise IndexingError(f"a range of {longest:,} entries: the limit is {MOST_RANGE:,}", "Take a shorter range.")
         if total * math.prod(max(1, axis.count) for axis in others) > MOST_TERMS:
-            raise IndexingError(f"nested ranges of more than {MOST_TERMS:,} terms")
+            raise IndexingError(f"nested ranges of more than {MOST_TERMS:,} terms", "Take shorter ranges.")
 
     def _enter_ragged(
         self, binder: Any, low: Index, high: Index, involved: tuple[Axis, ...]

@@ -48,7 +48,9 @@ def _product(text: str, before: Token, token: Token) -> ExpressionError:
     if before.text == "0" and token.kind == "name" and token.text[:1] in "xXbBoO":
         return ExpressionError("numbers are decimal", text, (before.start, token.end), "Write it in decimal digits.")
     if before.kind == "number" and token.text in ("j", "i", "I"):
-        return ExpressionError("the language is real: no imaginary numbers", text, (before.start, token.end))
+        return ExpressionError(
+            "the language is real: no imaginary numbers", text, (before.start, token.end), "Leave it out."
+        )
     if before.kind == "name":
         from optcli.expr.functions import FUNCTIONS
 

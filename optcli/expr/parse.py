@@ -184,9 +184,9 @@ class _Parser:
                 "I, the imaginary unit, has no place here: the language is real", token, "Name a variable i or k."
             )
         elif word == "oo":
-            self._fail("oo stands for infinity in --bounds only", token)
+            self._fail("oo stands for infinity in --bounds only", token, "Write a number.")
         elif word == "None":
-            self._fail("None is not a number", token)
+            self._fail("None is not a number", token, "Give a number or a name.")
         else:
             self.free.setdefault(word, []).append(len(self.nodes))
             self._emit("name", word, (), token.start, token.end)

@@ -129,7 +129,9 @@ class _Resolver:
     def _arity(self, node: SyntaxNode, count: int) -> None:
         if len(node.args) != count:
             plural = "argument" if count == 1 else "arguments"
-            self._fail(f"{node.value} takes {count} {plural}, not {len(node.args)}", node)
+            example = ", ".join("xyz"[:count]) if node.value != "where" else "x > 0, a, b"
+            remedy = f"Write {node.value}({example})."
+            self._fail(f"{node.value} takes {count} {plural}, not {len(node.args)}", node, remedy)
 
     def _numbers(self, args: tuple[int, ...]) -> None:
         for arg in args:
@@ -158,9 +160,12 @@ class _Resolver:
         elif len(name) == 1 or name in self.syntax.names or name in ("pi", "π", "E", *self.params):
             remedy = f"Write {visible(name)}*(…) for a product."
         else:
-            hits = nearest(name, [*FUNCTIONS, *SPECIAL, *ELSEWHERE])
-            hits = list(dict.fromkeys(ELSEWHERE.get(hit, hit) for hit in hits))
-            remedy = f"Did you mean {' or '.join(hits)}?" if hits else "The functions are listed in the README."
+            # a near miss of a name from elsewhere counts only where it is close to no function of the language
+            hits = nearest(name, [*FUNCTIONS, *SPECIAL]) or [ELSEWHERE[hit] for hit in nearest(name, ELSEWHERE)]
+            some = "sin, exp, log, sqrt, abs, max, where, Sum"
+            remedy = (
+                f"Did you mean {' or '.join(hits)}?" if hits else f"Functions are {some} and others: see the README."
+            )
         raise ExpressionError(f"there is no function {visible(name[:60])}", self.syntax.text, span, remedy)
 
     # ------------------------------------------------------------ constants
@@ -197,10 +202,10 @@ class _Resolver:
     def _divisor(self, node: SyntaxNode, args: list[Any]) -> None:
         divides = node.kind == "/" or (node.kind == "call" and node.value == "Mod")
         if divides and args[1] is not None and args[1] == 0.0:
-            self._fail("division by zero", node.args[1])
+            self._fail("division by zero", node.args[1], "Write a divisor that is not zero.")
         logarithm = node.kind == "call" and node.value in ("log", "ln") and len(args) == 2 and args[1] is not None
         if logarithm and not (args[1] > 0.0 and args[1] != 1.0):
-            self._fail("the base of a logarithm is positive and not 1", node.args[1])
+            self._fail("the base of a logarithm is positive and not 1", node.args[1], "Write log(x, 10).")
 
     @staticmethod
     def _constant(node: SyntaxNode, args: list[Any]) -> Any:

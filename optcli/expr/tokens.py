@@ -99,7 +99,8 @@ def tokenize(text: str) -> Iterator[Token]:
             yield Token("operator", SAME.get(word, word), at, match.end())
         elif kind == "name":
             if len(word) > MOST_NAME:
-                raise ExpressionError(f"a name of {len(word)} characters: the limit is {MOST_NAME}", text, match.span())
+                message = f"a name of {len(word)} characters: the limit is {MOST_NAME}"
+                raise ExpressionError(message, text, match.span(), "Choose a shorter name.")
             yield Token("name", word, at, match.end())
         elif kind == "number":
             _check_number(text, word, match.span())
@@ -114,11 +115,12 @@ def _check_number(text: str, word: str, span: tuple[int, int]) -> None:
         raise ExpressionError(f"a number of more than {MOST_DIGITS} digits", text, span, "A double keeps 17 digits.")
     after = text[span[1] : span[1] + 1]
     if after == "." or (word[-1] == "." and after.isdigit()):
-        raise ExpressionError("a number has one decimal point", text, (span[0], span[1] + 1))
+        raise ExpressionError("a number has one decimal point", text, (span[0], span[1] + 1), "Write 1.25, or 1.2*3.")
     if after == "_":
         raise ExpressionError("digits cannot be grouped with _", text, (span[0], span[1] + 1), "Write 1000 or 1e3.")
     if word == "0" and after in tuple("xXbBoO") and re.match(r"[0-9a-fA-F_]", text[span[1] + 1 : span[1] + 2] or ""):
-        raise ExpressionError("numbers are decimal: no hexadecimal, octal or binary", text, (span[0], span[1] + 1))
+        message = "numbers are decimal: no hexadecimal, octal or binary"
+        raise ExpressionError(message, text, (span[0], span[1] + 1), "Write 255, or 2.55e2.")
 
 
 def _unknown(text: str, at: int) -> NoReturn:
@@ -147,7 +149,9 @@ def _unknown(text: str, at: int) -> NoReturn:
         )
     if unicodedata.category(char)[0] == "M":
         raise ExpressionError(f"{name} ({code}) joins the character before it", text, span, "Use a plain letter.")
-    remedy = "Names are made of Latin or Greek letters, digits and _." if char.isalpha() else ""
+    remedy = "Names are made of Latin or Greek letters, digits and _." if char.isalpha() else "Delete it."
+    if char.isdigit():
+        remedy = f"Write {unicodedata.digit(char)}."
     raise ExpressionError(f"{visible(char)} ({code} {name}) is not understood".replace(" )", ")"), text, span, remedy)
 
 
