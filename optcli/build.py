@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import gc
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,11 +27,17 @@ from optcli.expr.syntax import Syntax
 from optcli.layout import Layout
 
 if TYPE_CHECKING:
+    from optcli.engine.native.plan import Evaluator
     from optcli.library import Entry
+    from optcli.optimize.methods.method import Method
     from optcli.optimize.problem import Problem
 
 Array = NDArray[np.float64]
 ENGINES = ("auto", "native", "numpy")
+LONG = 20_000  # entries of the longest array from which on one evaluation is worth being compiled
+
+
+REMEDY = "Install it with pip install llvmlite, or use --engine numpy."
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,8 @@ def _file(name: str) -> Source:
 class Objective:
     """A scalar function of a flat vector x, shape (layout.size,), with exact derivatives.
 
-    Values, gradients, and products come from plans that are compiled at their first use.
+    Values, gradients, and products come from plans that are compiled at their first use: native ones where arrays are
+    long, unless `engine` is "numpy".
     """
 
     text: str
@@ -97,6 +106,7 @@ class Objective:
     layout: Layout
     params: Mapping[str, float]
     graph: Graph
+    engine: str = "auto"
     _parts: dict[str, slice] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -116,8 +126,39 @@ class Objective:
         return Plan(self.gradient_graph)
 
     @cached_property
+    def product_graph(self) -> Graph:
+        with _no_collection():
+            return hessian_vector_product(self.graph)
+
+    @cached_property
     def product_plan(self) -> Plan:
-        return Plan(hessian_vector_product(self.graph))
+        return Plan(self.product_graph)
+
+    @cached_property
+    def _long(self) -> bool:
+        longest = max((math.prod(node.shape) for node in self.graph.nodes), default=0)
+        return self.engine != "numpy" and longest >= LONG and native_works()
+
+    def _native(self, graph: Graph, vectors: int, values: int) -> Evaluator:
+        """The graph of `vectors` flat vectors; its outputs are `values` numbers, then the parts of one vector."""
+        from optcli.engine.native.plan import Evaluator
+
+        count = len(self.layout.variables)
+        inputs = [range(k * count, (k + 1) * count) for k in range(vectors)]
+        outputs = [*((k,) for k in range(values)), range(values, len(graph.outputs))]
+        return Evaluator(graph, inputs, outputs[: len(outputs) if len(graph.outputs) > values else -1])
+
+    @cached_property
+    def _native_value(self) -> Evaluator:
+        return self._native(self.graph, 1, 1)
+
+    @cached_property
+    def _native_gradient(self) -> Evaluator:
+        return self._native(self.gradient_graph, 1, 1)
+
+    @cached_property
+    def _native_product(self) -> Evaluator:
+        return self._native(self.product_graph, 2, 0)
 
     @cached_property
     def _all_scalar(self) -> bool:
@@ -141,15 +182,22 @@ class Objective:
         return flat
 
     def value(self, x: Array) -> float:
+        if self._long:
+            return float(self._native_value(x)[0][0])
         return float(self.value_plan(*self.inputs(x))[0])
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """The value and a new array of shape (size,)."""
+        if self._long:
+            first, slope = self._native_gradient(x)
+            return float(first[0]), slope
         value, *parts = self.gradient_plan(*self.inputs(x))
         return float(value), self._flat(parts)
 
     def hvp(self, x: Array, v: Array) -> Array:
         """The product of the Hessian at x with v, shape (size,)."""
+        if self._long:
+            return self._native_product(x, v)[0]
         return self._flat(self.product_plan(*self.inputs(x), *self.inputs(v)))
 
     def hessian(self, x: Array) -> Array:
@@ -166,6 +214,7 @@ def build(
     text: str,
     params: Mapping[str, float] | None = None,
     data: Mapping[str, Array] | None = None,
+    engine: str = "auto",
 ) -> Objective:
     """The objective of a text. Everything that can be refused is refused before SymPy is imported.
 
@@ -183,7 +232,7 @@ def build(
 
         expression = to_sympy(resolved)
         graph = lower(expression, resolved.layout, params, data, resolved.first)
-    return Objective(text, syntax, expression, resolved.layout, params, graph)
+    return Objective(text, syntax, expression, resolved.layout, params, graph, engine)
 
 
 @contextmanager
@@ -221,11 +270,24 @@ def _known_names(syntax: Syntax, given: Mapping[str, Any], what: str) -> None:
 
 
 def problem(
-    objective: Objective, maximize: bool = False, lower: Array | None = None, upper: Array | None = None
+    objective: Objective,
+    maximize: bool = False,
+    lower: Array | None = None,
+    upper: Array | None = None,
+    method: Method | None = None,
 ) -> Problem:
-    """The Problem of minimizing the objective, or its negative, within bounds of shape (size,)."""
+    """The Problem of minimizing the objective, or its negative, within bounds of shape (size,).
+
+    With a `method` its loop is native code, unless the objective's engine is "numpy"; raises RuntimeError where that
+    cannot be compiled.
+    """
+    from optcli.optimize.methods.first_order import FirstOrder
     from optcli.optimize.problem import Problem
 
+    if isinstance(method, FirstOrder) and objective.engine != "numpy":
+        from optcli.compiled import CompiledProblem
+
+        return CompiledProblem(objective, method, maximize, lower, upper)
     value, both = objective.value, objective.value_and_gradient
     if maximize:
 
@@ -240,8 +302,21 @@ def problem(
     return Problem(objective.layout.size, value, both, lower=lower, upper=upper, overflow=objective.overflowed)
 
 
+@functools.cache
+def native_works() -> bool:
+    """Whether there is an LLVM to compile with."""
+    try:
+        from optcli.engine.native import llvm
+
+        return bool(llvm.ready())
+    except (ImportError, OSError, RuntimeError, AttributeError):
+        return False
+
+
 def engine(wanted: str) -> str:
     """The engine that will be used. Raises UsageError for one that is not there."""
-    if wanted == "native":
-        raise UsageError("the native engine is not part of this version", "Use --engine numpy, or leave it to auto.")
-    return "numpy"
+    if wanted == "numpy" or (wanted == "auto" and not native_works()):
+        return "numpy"
+    if not native_works():
+        raise UsageError("the native engine needs llvmlite, which cannot be loaded", REMEDY)
+    return "native"

@@ -36,6 +36,7 @@ class Preview:
     start_origin: str
     every: int
     bounds: Mapping[str, list[float | None]]
+    notes: tuple[str, ...] = ()  # what the user should know before it begins, for standard error
 
 
 @dataclass(frozen=True, eq=False)

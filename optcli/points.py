@@ -42,6 +42,9 @@ def start_of(entries: Iterable[StartEntry], layout: Layout, params: Mapping[str,
 
 def bounds_of(bounds: Iterable[Bound], layout: Layout, params: Mapping[str, float]) -> tuple[Array, Array] | None:
     """(lower, upper), shape (size,) each, infinite where open; None where nothing is bounded."""
+    bounds = tuple(bounds)
+    if not bounds:
+        return None
     lower, upper = np.full(layout.size, -np.inf), np.full(layout.size, np.inf)
     for bound in bounds:
         for side, flat in ((bound.lower, lower), (bound.upper, upper)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,12 @@ import numpy as np
 from optcli.build import Objective, Source, build, engine, problem, source
 from optcli.config import CONFIG_KEYS, Config, Layer, from_keywords, resolve
 from optcli.data import load_array
-from optcli.errors import ConfigError, ExpressionError, UsageError, did_you_mean
+from optcli.errors import ConfigError, ExpressionError, UsageError, did_you_mean, visible
 from optcli.layout import Layout
 from optcli.optimize.iterate import Array, Iterate
 from optcli.optimize.methods import find, make
 from optcli.optimize.methods.method import Method
+from optcli.optimize.problem import Problem
 from optcli.optimize.solve import Silent, solve
 from optcli.optimize.status import exit_code
 from optcli.optimize.stop import Stop
@@ -65,7 +66,7 @@ class Prepared:
 
 
 def prepare(config: Config, text: str | None = None, choose_start: bool = True) -> Prepared:
-    """Everything before the first iteration. `text` stands for the function where that is `-`.
+    """Everything before the first iteration. `text` stands for the function where that is `-`. Raises OptcliError.
 
     With `choose_start`, a default start that is not finite is replaced by a seeded point.
     """
@@ -73,7 +74,7 @@ def prepare(config: Config, text: str | None = None, choose_start: bool = True) 
     assert config.function is not None
     found = source(config.function) if text is None else Source(text, text)
     data = {name: load_array(spec, config.folder) for name, spec in config.data.items()}
-    objective = build(found.text, config.params, data)
+    objective = build(found.text, config.params, data, engine(config.engine))
     layout = objective.layout
     if not layout.size:
         raise ExpressionError(
@@ -99,14 +100,12 @@ def execute(
     began = time.perf_counter()
     watch = watch or Unwatched()
     method = method_of(config)
-    used = engine(config.engine)
     ready = prepare(config, text)
     layout, maximize = ready.objective.layout, config.command == "maximize"
     compiling = time.perf_counter()
-    ready.objective.gradient_plan  # noqa: B018  # compiled here, so that the time is told apart
-    compiled = time.perf_counter() - compiling
-    preview = _preview(ready, method, used)
-    lower, upper = ready.bounds or (None, None)
+    compiled, used, notes = _compiled(ready, method)
+    compiling = time.perf_counter() - compiling
+    preview = _preview(ready, method, used, notes)
     stop = Stop(
         tol=config.tol,
         iters=config.iters,
@@ -119,7 +118,7 @@ def execute(
     sign = -1.0 if maximize else 1.0
     rows = _Rows(config.every, watch, layout, sign)
     watch.begin(preview)
-    result = solve(problem(ready.objective, maximize, lower, upper), method, ready.start, stop, rows)
+    result = solve(compiled, method, ready.start, stop, rows)
     point = result.point
     verdict = judge(point.finite, point.gradient_norm, result.tolerance, result.status, maximize)
     return Outcome(
@@ -140,12 +139,32 @@ def execute(
         seconds={
             "total": time.perf_counter() - began,
             "parse": ready.seconds,
-            "compile": compiled,
+            "compile": compiling,
             "solve": result.seconds,
         },
         history=tuple(rows.history),
         exit_code=exit_code(result.status, verdict, interrupted()),
     )
+
+
+def _compiled(ready: Prepared, method: Method) -> tuple[Problem, str, tuple[str, ...]]:
+    """The problem, the engine it runs on, and what the user should know of that choice."""
+    objective, wanted = ready.objective, ready.config.engine
+    lower, upper = ready.bounds or (None, None)
+    maximize = ready.config.command == "maximize"
+    if objective.engine != "numpy":
+        try:
+            return problem(objective, maximize, lower, upper, method), "native", ()
+        except RuntimeError as error:
+            reason = f"the native engine cannot compile this ({visible(str(error)[:200])})"
+            if wanted == "native":
+                raise UsageError(reason, "Use --engine numpy, and please report it.") from None
+            objective = replace(objective, engine="numpy")
+    else:
+        objective.gradient_plan  # noqa: B018  # compiled here, so that the time is told apart
+        reason = "the native engine needs llvmlite, which cannot be loaded"
+    notes = () if wanted == "numpy" else (f"{reason}: using numpy",)
+    return problem(objective, maximize, lower, upper), "numpy", notes
 
 
 def method_of(config: Config) -> Method:
@@ -166,7 +185,7 @@ def method_of(config: Config) -> Method:
         raise ConfigError(error.message, config.where("method"), error.remedy) from None
 
 
-def _preview(ready: Prepared, method: Method, used: str) -> Preview:
+def _preview(ready: Prepared, method: Method, used: str, notes: tuple[str, ...]) -> Preview:
     config = ready.config
     given = {key: getattr(config, key) for key in STOPPING if getattr(config, key) is not None}
     if config.origins.get("every") != "default":
@@ -183,6 +202,7 @@ def _preview(ready: Prepared, method: Method, used: str) -> Preview:
         method=config.method,
         settings={**asdict(method), **given},
         engine=used,
+        notes=notes,
         seed=config.seed,
         start=start,
         start_origin=ready.start_origin + moved,

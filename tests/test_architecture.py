@@ -20,7 +20,8 @@ MAY_USE: dict[str, set[str]] = {
     "data": {"errors"},
     "config": {"errors", "data", "library"},  # library: to tell a name from a formula when a result is replayed
     "library": {"errors", "config"},
-    "build": {"autograd", "engine", "errors", "expr", "layout", "library", "optimize"},
+    "build": {"autograd", "compiled", "engine", "errors", "expr", "layout", "library", "optimize"},
+    "compiled": {"autograd", "build", "engine", "optimize"},  # build: the type of what it compiles
     "formula": {"build", "errors", "layout"},
     "points": {"build", "config", "data", "engine", "errors", "expr", "layout"},
     "report": {"errors", "layout", "outcome"},
@@ -34,12 +35,25 @@ MAY_USE: dict[str, set[str]] = {
 
 # third-party library → the rooms that are its home
 HOME: dict[str, set[str]] = {
-    "numpy": {"autograd", "engine", "expr", "optimize", "config", "data", "build", "formula", "layout", "points", "run"}
-    | {"stages", "report"},
+    "numpy": {
+        "autograd",
+        "engine",
+        "expr",
+        "optimize",
+        "config",
+        "data",
+        "build",
+        "compiled",
+        "formula",
+        "layout",
+        "points",
+    }
+    | {"run", "stages", "report"},
     "sympy": {"expr"},
     "click": {"cli"},
     "rich": {"report"},
     "yaml": {"config"},
+    "llvmlite": {"engine"},
 }
 LAZY = {  # module → what it loads only where it is used
     "layout": {"numpy"},

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from optcli.autograd import kernels
+from optcli.autograd import kernels, native_rules
 
 Shape = tuple[int, ...]
 Interval = tuple[float, float]
@@ -123,6 +123,7 @@ class Op:
     scalar: Callable[..., Any] | None = None  # the same kernel, faster on numpy scalars
     many: Callable[..., Sequence[Any]] | None = None  # all partials at once, for any number of arguments
     overflows: bool = False  # an infinite result from finite arguments is a number too large, never a pole
+    native: str = ""  # LLVM: an instruction, @function, or lines that define {y} from {0}, {1}, …; empty: called back
 
     @property
     def arity(self) -> int | None:
@@ -181,9 +182,17 @@ LN2, LN10 = math.log(2.0), math.log(10.0)
 TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 
 # --- operators
-neg: Op = Op("neg", np.negative, (lambda y, x: -1.0,), scalar=operator.neg)
-add: Op = Op("add", np.add, (_one, _one), domain=(ANY, ANY), scalar=operator.add, overflows=True)
-sub: Op = Op("sub", np.subtract, (_one, lambda y, a, b: -1.0), domain=(ANY, ANY), scalar=operator.sub, overflows=True)
+neg: Op = Op("neg", np.negative, (lambda y, x: -1.0,), scalar=operator.neg, native="fneg")
+add: Op = Op("add", np.add, (_one, _one), domain=(ANY, ANY), scalar=operator.add, overflows=True, native="fadd")
+sub: Op = Op(
+    "sub",
+    np.subtract,
+    (_one, lambda y, a, b: -1.0),
+    domain=(ANY, ANY),
+    scalar=operator.sub,
+    overflows=True,
+    native="fsub",
+)
 mul: Op = Op(
     "mul",
     np.multiply,
@@ -191,6 +200,7 @@ mul: Op = Op(
     domain=(ANY, ANY),
     scalar=operator.mul,
     overflows=True,
+    native="fmul",
 )
 div: Op = Op(
     "div",
@@ -198,14 +208,24 @@ div: Op = Op(
     (lambda y, a, b: 1.0 / b, lambda y, a, b: -y / b),
     domain=(ANY, POSITIVE),
     scalar=operator.truediv,
+    native="fdiv",
 )
 pow_: Op = Op(
     "pow",
     kernels.power,
     (lambda y, x, p: chain(p, pow_(x, p - 1.0)), _pow_exponent),
     domain=(POSITIVE, ANY),
+    native="@pow",
 )
-square: Op = Op("square", np.square, (lambda y, x: 2.0 * x,), formula="x**2", scalar=lambda x: x * x, overflows=True)
+square: Op = Op(
+    "square",
+    np.square,
+    (lambda y, x: 2.0 * x,),
+    formula="x**2",
+    scalar=lambda x: x * x,
+    overflows=True,
+    native=native_rules.SQUARE,
+)
 chain: Op = Op(
     "chain",
     kernels.chain,
@@ -214,19 +234,32 @@ chain: Op = Op(
     domain=(ANY, ANY),
     scalar=kernels.chain_scalar,
     overflows=True,
+    native="fmul",
 )
 
 # --- elementary functions
-sin: Op = Op("sin", np.sin, (lambda y, x: cos(x),), ("sin",), "sin")
-cos: Op = Op("cos", np.cos, (lambda y, x: -sin(x),), ("cos",), "cos")
-tan: Op = Op("tan", np.tan, (lambda y, x: 1.0 + square(y),), ("tan",), "tan", domain=((-1.4, 1.4),))
+sin: Op = Op("sin", np.sin, (lambda y, x: cos(x),), ("sin",), "sin", native="@sin")
+cos: Op = Op("cos", np.cos, (lambda y, x: -sin(x),), ("cos",), "cos", native="@cos")
+tan: Op = Op("tan", np.tan, (lambda y, x: 1.0 + square(y),), ("tan",), "tan", domain=((-1.4, 1.4),), native="@tan")
 asin: Op = Op(
-    "asin", np.arcsin, (lambda y, x: 1.0 / sqrt((1.0 - x) * (1.0 + x)),), ("asin",), "asin", domain=((-0.9, 0.9),)
+    "asin",
+    np.arcsin,
+    (lambda y, x: 1.0 / sqrt((1.0 - x) * (1.0 + x)),),
+    ("asin",),
+    "asin",
+    domain=((-0.9, 0.9),),
+    native="@asin",
 )
 acos: Op = Op(
-    "acos", np.arccos, (lambda y, x: -1.0 / sqrt((1.0 - x) * (1.0 + x)),), ("acos",), "acos", domain=((-0.9, 0.9),)
+    "acos",
+    np.arccos,
+    (lambda y, x: -1.0 / sqrt((1.0 - x) * (1.0 + x)),),
+    ("acos",),
+    "acos",
+    domain=((-0.9, 0.9),),
+    native="@acos",
 )
-atan: Op = Op("atan", np.arctan, (lambda y, x: 1.0 / (1.0 + square(x)),), ("atan",), "atan")
+atan: Op = Op("atan", np.arctan, (lambda y, x: 1.0 / (1.0 + square(x)),), ("atan",), "atan", native="@atan")
 atan2: Op = Op(
     "atan2",
     np.arctan2,
@@ -234,11 +267,12 @@ atan2: Op = Op(
     ("atan2",),
     "atan2",
     domain=(ANY, POSITIVE),
+    native="@atan2",
 )
-sinh: Op = Op("sinh", np.sinh, (lambda y, x: cosh(x),), ("sinh",), "sinh", overflows=True)
-cosh: Op = Op("cosh", np.cosh, (lambda y, x: sinh(x),), ("cosh",), "cosh", overflows=True)
-tanh: Op = Op("tanh", np.tanh, (lambda y, x: square(1.0 / cosh(x)),), ("tanh",), "tanh")
-asinh: Op = Op("asinh", np.arcsinh, (lambda y, x: 1.0 / hypot(x, 1.0),), ("asinh",), "asinh")
+sinh: Op = Op("sinh", np.sinh, (lambda y, x: cosh(x),), ("sinh",), "sinh", overflows=True, native="@sinh")
+cosh: Op = Op("cosh", np.cosh, (lambda y, x: sinh(x),), ("cosh",), "cosh", overflows=True, native="@cosh")
+tanh: Op = Op("tanh", np.tanh, (lambda y, x: square(1.0 / cosh(x)),), ("tanh",), "tanh", native="@tanh")
+asinh: Op = Op("asinh", np.arcsinh, (lambda y, x: 1.0 / hypot(x, 1.0),), ("asinh",), "asinh", native="@asinh")
 acosh: Op = Op(
     "acosh",
     np.arccosh,
@@ -246,28 +280,69 @@ acosh: Op = Op(
     ("acosh",),
     "acosh",
     domain=((1.1, 4.0),),
+    native="@acosh",
 )
 atanh: Op = Op(
-    "atanh", np.arctanh, (lambda y, x: 1.0 / ((1.0 - x) * (1.0 + x)),), ("atanh",), "atanh", domain=((-0.9, 0.9),)
+    "atanh",
+    np.arctanh,
+    (lambda y, x: 1.0 / ((1.0 - x) * (1.0 + x)),),
+    ("atanh",),
+    "atanh",
+    domain=((-0.9, 0.9),),
+    native="@atanh",
 )
-exp: Op = Op("exp", np.exp, (lambda y, x: y,), ("exp",), "exp", overflows=True)
-expm1: Op = Op("expm1", np.expm1, (lambda y, x: exp(x),), ("expm1",), formula="exp(x) - 1", overflows=True)
-log: Op = Op("log", np.log, (lambda y, x: 1.0 / x,), ("log", "ln"), "log", domain=(POSITIVE,))
+exp: Op = Op("exp", np.exp, (lambda y, x: y,), ("exp",), "exp", overflows=True, native="@exp")
+expm1: Op = Op(
+    "expm1", np.expm1, (lambda y, x: exp(x),), ("expm1",), formula="exp(x) - 1", overflows=True, native="@expm1"
+)
+log: Op = Op("log", np.log, (lambda y, x: 1.0 / x,), ("log", "ln"), "log", domain=(POSITIVE,), native="@log")
 log1p: Op = Op(
-    "log1p", np.log1p, (lambda y, x: 1.0 / (1.0 + x),), ("log1p",), formula="log(1 + x)", domain=((-0.9, 3.0),)
+    "log1p",
+    np.log1p,
+    (lambda y, x: 1.0 / (1.0 + x),),
+    ("log1p",),
+    formula="log(1 + x)",
+    domain=((-0.9, 3.0),),
+    native="@log1p",
 )
-log2: Op = Op("log2", np.log2, (lambda y, x: 1.0 / (x * LN2),), ("log2",), formula="log(x)/log(2)", domain=(POSITIVE,))
+log2: Op = Op(
+    "log2",
+    np.log2,
+    (lambda y, x: 1.0 / (x * LN2),),
+    ("log2",),
+    formula="log(x)/log(2)",
+    domain=(POSITIVE,),
+    native="@log2",
+)
 log10: Op = Op(
-    "log10", np.log10, (lambda y, x: 1.0 / (x * LN10),), ("log10",), formula="log(x)/log(10)", domain=(POSITIVE,)
+    "log10",
+    np.log10,
+    (lambda y, x: 1.0 / (x * LN10),),
+    ("log10",),
+    formula="log(x)/log(10)",
+    domain=(POSITIVE,),
+    native="@log10",
 )
-sqrt: Op = Op("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), ("sqrt",), formula="x**(1/2)", domain=(POSITIVE,))
-cbrt: Op = Op("cbrt", np.cbrt, (lambda y, x: 1.0 / (3.0 * square(y)),), ("cbrt",), formula="sign(x)*Abs(x)**(1/3)")
-abs_: Op = Op("abs", np.absolute, (lambda y, x: sign(x),), ("Abs", "abs"), "Abs", scalar=operator.abs)
-sign: Op = Op("sign", kernels.sign, (_zero,), ("sign",), "sign")
-floor: Op = Op("floor", np.floor, (_zero,), ("floor",), "floor")
-ceil: Op = Op("ceil", np.ceil, (_zero,), ("ceiling", "ceil"), "ceiling")
+sqrt: Op = Op(
+    "sqrt", np.sqrt, (lambda y, x: 0.5 / y,), ("sqrt",), formula="x**(1/2)", domain=(POSITIVE,), native="@llvm.sqrt.f64"
+)
+cbrt: Op = Op(
+    "cbrt", np.cbrt, (lambda y, x: 1.0 / (3.0 * square(y)),), ("cbrt",), formula="sign(x)*Abs(x)**(1/3)", native="@cbrt"
+)
+abs_: Op = Op(
+    "abs", np.absolute, (lambda y, x: sign(x),), ("Abs", "abs"), "Abs", scalar=operator.abs, native="@llvm.fabs.f64"
+)
+sign: Op = Op("sign", kernels.sign, (_zero,), ("sign",), "sign", native=native_rules.SIGN)
+floor: Op = Op("floor", np.floor, (_zero,), ("floor",), "floor", native="@llvm.floor.f64")
+ceil: Op = Op("ceil", np.ceil, (_zero,), ("ceiling", "ceil"), "ceiling", native="@llvm.ceil.f64")
 mod: Op = Op(
-    "mod", kernels.modulo, (_one, lambda y, x, m: -floor(x / m)), ("Mod",), "Mod", domain=((0.1, 0.9), (1.1, 2.0))
+    "mod",
+    kernels.modulo,
+    (_one, lambda y, x, m: -floor(x / m)),
+    ("Mod",),
+    "Mod",
+    domain=((0.1, 0.9), (1.1, 2.0)),
+    native=native_rules.MOD,
 )
 hypot: Op = Op(
     "hypot",
@@ -277,12 +352,29 @@ hypot: Op = Op(
     formula="sqrt(x**2 + y**2)",
     domain=(ANY, ANY),
     overflows=True,
+    native="@hypot",
 )
-erf: Op = Op("erf", kernels.erf, (lambda y, x: TWO_OVER_SQRT_PI * exp(-square(x)),), ("erf",), "erf")
-erfc: Op = Op("erfc", kernels.erfc, (lambda y, x: -TWO_OVER_SQRT_PI * exp(-square(x)),), ("erfc",), "erfc")
-gamma: Op = Op("gamma", kernels.gamma, (lambda y, x: y * polygamma(0.0, x),), ("gamma",), "gamma", domain=(POSITIVE,))
+erf: Op = Op("erf", kernels.erf, (lambda y, x: TWO_OVER_SQRT_PI * exp(-square(x)),), ("erf",), "erf", native="@erf")
+erfc: Op = Op(
+    "erfc", kernels.erfc, (lambda y, x: -TWO_OVER_SQRT_PI * exp(-square(x)),), ("erfc",), "erfc", native="@erfc"
+)
+gamma: Op = Op(
+    "gamma",
+    kernels.gamma,
+    (lambda y, x: y * polygamma(0.0, x),),
+    ("gamma",),
+    "gamma",
+    domain=(POSITIVE,),
+    native="@tgamma",
+)
 loggamma: Op = Op(
-    "loggamma", kernels.loggamma, (lambda y, x: polygamma(0.0, x),), ("loggamma",), "loggamma", domain=(POSITIVE,)
+    "loggamma",
+    kernels.loggamma,
+    (lambda y, x: polygamma(0.0, x),),
+    ("loggamma",),
+    "loggamma",
+    domain=(POSITIVE,),
+    native="@lgamma",
 )
 polygamma: Op = Op(
     "polygamma",
@@ -291,11 +383,29 @@ polygamma: Op = Op(
     sympy="polygamma",
     domain=((0.0, 0.0), POSITIVE),
 )
-sigmoid: Op = Op("sigmoid", kernels.sigmoid, (lambda y, x: y * sigmoid(-x),), ("sigmoid",), formula="1/(1 + exp(-x))")
-softplus: Op = Op("softplus", kernels.softplus, (lambda y, x: sigmoid(x),), ("softplus",), formula="log(1 + exp(x))")
-heaviside: Op = Op("heaviside", kernels.heaviside, (_zero,), ("Heaviside",), "Heaviside")
-largest: Op = Op("max", kernels.largest, None, ("Max", "max"), domain=(ANY, ANY, ANY), many=_ties)
-smallest: Op = Op("min", kernels.smallest, None, ("Min", "min"), domain=(ANY, ANY, ANY), many=_ties)
+sigmoid: Op = Op(
+    "sigmoid",
+    kernels.sigmoid,
+    (lambda y, x: y * sigmoid(-x),),
+    ("sigmoid",),
+    formula="1/(1 + exp(-x))",
+    native=native_rules.SIGMOID,
+)
+softplus: Op = Op(
+    "softplus",
+    kernels.softplus,
+    (lambda y, x: sigmoid(x),),
+    ("softplus",),
+    formula="log(1 + exp(x))",
+    native=native_rules.SOFTPLUS,
+)
+heaviside: Op = Op("heaviside", kernels.heaviside, (_zero,), ("Heaviside",), "Heaviside", native=native_rules.HEAVISIDE)
+largest: Op = Op(
+    "max", kernels.largest, None, ("Max", "max"), domain=(ANY, ANY, ANY), many=_ties, native=native_rules.LARGEST
+)
+smallest: Op = Op(
+    "min", kernels.smallest, None, ("Min", "min"), domain=(ANY, ANY, ANY), many=_ties, native=native_rules.SMALLEST
+)
 
 # --- choice: conditions are 1.0 or 0.0
 where: Op = Op(
@@ -305,14 +415,15 @@ where: Op = Op(
     ("where",),
     domain=((1.0, 1.0), ANY, ANY),
     scalar=lambda c, a, b: a if c else b,
+    native=native_rules.WHERE,
 )
-lt: Op = Op("lt", kernels.truth(np.less), (None, None), domain=(ANY, ANY))
-le: Op = Op("le", kernels.truth(np.less_equal), (None, None), domain=(ANY, ANY))
-eq: Op = Op("eq", kernels.truth(np.equal), (None, None), domain=(ANY, ANY))
-ne: Op = Op("ne", kernels.truth(np.not_equal), (None, None), domain=(ANY, ANY))
-both: Op = Op("and", kernels.truth(np.logical_and), (None, None), domain=(ANY, ANY))
-either: Op = Op("or", kernels.truth(np.logical_or), (None, None), domain=(ANY, ANY))
-negate: Op = Op("not", kernels.truth(np.logical_not), (None,), domain=(ANY,))
+lt: Op = Op("lt", kernels.truth(np.less), (None, None), domain=(ANY, ANY), native=native_rules.compare("olt"))
+le: Op = Op("le", kernels.truth(np.less_equal), (None, None), domain=(ANY, ANY), native=native_rules.compare("ole"))
+eq: Op = Op("eq", kernels.truth(np.equal), (None, None), domain=(ANY, ANY), native=native_rules.compare("oeq"))
+ne: Op = Op("ne", kernels.truth(np.not_equal), (None, None), domain=(ANY, ANY), native=native_rules.compare("une"))
+both: Op = Op("and", kernels.truth(np.logical_and), (None, None), domain=(ANY, ANY), native=native_rules.AND)
+either: Op = Op("or", kernels.truth(np.logical_or), (None, None), domain=(ANY, ANY), native=native_rules.OR)
+negate: Op = Op("not", kernels.truth(np.logical_not), (None,), domain=(ANY,), native=native_rules.NOT)
 
 OPS: dict[str, Op] = {
     op.name: op

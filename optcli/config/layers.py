@@ -20,7 +20,7 @@ from optcli.config.yaml_reader import parse_yaml, read_text
 from optcli.errors import ConfigError, FileError, did_you_mean, visible
 
 PREFIX = "OPTCLI_"
-OTHER_ENVIRONMENT = ("OPTCLI_CACHE", "OPTCLI_DEBUG")  # belong to other parts
+OTHER_ENVIRONMENT = ("OPTCLI_CACHE", "OPTCLI_DEBUG", "OPTCLI_THREADS")  # belong to other parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,15 +87,19 @@ class Check:
     def clock(self) -> Callable[[], float]:
         return self.stop.clock
 
+    @property
+    def tolerance_terms(self) -> tuple[float, float]:
+        """(t, r) with T = max(t, r·min(|f|, scale))."""
+        return (float(self.stop.tol), 0.0) if self.stop.tol is not None else (RELATIVE, RELATIVE)
+
     def tolerance(self, value: float) -> float:
         """T of contract §2, whether active or not.
 
         The default is relative to |f|, but not to an |f| that only grew so large in this run: x**4 far out has a
         gradient of 4/x·f, and a run that overflows would pass a gradient norm of 1e-8·|f| on its way.
         """
-        if self.stop.tol is not None:
-            return float(self.stop.tol)
-        return RELATIVE * max(1.0, min(abs(value), self.scale))
+        least, relative = self.tolerance_terms
+        return max(least, relative * min(abs(value), self.scale))
 
     def __call__(self, iterate: Iterate) -> Ending | None:
         stop, point, counts = self.stop, iterate.point, self.problem.counts

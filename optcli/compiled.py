@@ -1,0 +1,118 @@
+"""A Problem whose value, gradient and first-order methods run in native code."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optcli.autograd.gradient import gradient
+from optcli.autograd.graph import Graph
+from optcli.engine.native.loop import Limits, Loop, Spot, Stand
+from optcli.optimize.iterate import Array, Iterate, Point
+from optcli.optimize.methods.first_order import FirstOrder
+from optcli.optimize.problem import PATIENCE, Problem
+
+if TYPE_CHECKING:
+    from optcli.build import Objective
+    from optcli.optimize.methods.method import Method
+    from optcli.optimize.stop import Check
+
+
+class CompiledProblem(Problem):
+    """Minimize an objective, or its negative, with `method` compiled into its loop.
+
+    Products of adjoints and partials are compiled without the rule that zero times anything is zero, which is right
+    wherever the result is finite; where it is not, the code that has the rule decides, and from then on goes on.
+    Vectors of an iterate that `advance` was given may be written over once it is called with a later one.
+    Raises RuntimeError where LLVM refuses.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        method: FirstOrder,
+        maximize: bool = False,
+        lower: Array | None = None,
+        upper: Array | None = None,
+    ) -> None:
+        size = objective.layout.size
+        super().__init__(
+            size,
+            lambda x: -objective.value(x) if maximize else objective.value(x),
+            self._evaluate,
+            lower=lower,
+            upper=upper,
+            overflow=objective.overflowed,
+        )
+        graph = objective.gradient_graph
+        if maximize:
+            graph = gradient(Graph.of(graph.inputs, [-objective.graph.outputs[0]]))
+        bounds = None
+        if self.bounded:
+            bounds = (
+                np.full(size, -math.inf) if lower is None else np.ascontiguousarray(lower),
+                np.full(size, math.inf) if upper is None else np.ascontiguousarray(upper),
+            )
+        self.method = method
+        self._loop = Loop(graph, method.update, len(method.init_state(np.zeros(1))), bounds)
+
+    def _evaluate(self, x: Array) -> tuple[float, Array]:
+        value, slope = self._loop.evaluate(x)
+        if self._loop.may_mask and not (math.isfinite(value) and np.isfinite(slope).all()):
+            value, slope = self._masked(x, value, slope)
+        return value, slope
+
+    def _masked(self, x: Array, value: float, slope: Array) -> tuple[float, Array]:
+        """Value and gradient by the rule that zero times anything is zero; where it helps, it stays."""
+        loop = self._loop.masked()
+        better, steeper = loop.evaluate(x)
+        if np.count_nonzero(~np.isfinite([better, *steeper])) < np.count_nonzero(~np.isfinite([value, *slope])):
+            self._loop = loop
+        return better, steeper
+
+    def advance(self, method: Method, iterate: Iterate, stop: Check, up_to: int | None) -> Iterate:
+        """As the plain version, to the same digits, in native code for the method compiled."""
+        if method is not self.method:
+            return super().advance(method, iterate, stop, up_to)
+        point, best = iterate.point, iterate.best
+        here = _spot(point)
+        lowest = here if best is point else None if best is None else _spot(best)
+        stand = self._loop.run(
+            Stand(here, lowest, iterate.state), self._limits(stop, point.iteration, up_to), stop.clock() + PATIENCE
+        )
+        steps = stand.spot.iteration - point.iteration
+        self.counts.value += steps
+        self.counts.gradient += steps
+        after = stand.spot
+        if not after.finite and self._loop.may_mask:
+            value, slope = self._masked(after.x, after.value, after.gradient)
+            now = Point.of(self, after.iteration, after.x, value, slope)
+        else:
+            now = Point(after.iteration, after.x, after.value, after.gradient, after.norm, after.finite)
+        if stand.best is after:
+            best = now
+        elif stand.best is not lowest:
+            assert stand.best is not None
+            best = Point(
+                stand.best.iteration, stand.best.x, stand.best.value, stand.best.gradient, stand.best.norm, True
+            )
+        if now.finite and not after.finite:
+            return Iterate(point, iterate.state, best).then(now, stand.state)
+        return Iterate(now, stand.state, best, stand.moved)
+
+    def _limits(self, stop: Check, iteration: int, up_to: int | None) -> Limits:
+        rules = stop.stop
+        ends = [end for end in (up_to, rules.limit) if end is not None]
+        if rules.max_evals is not None:
+            ends.append(iteration + rules.max_evals - self.counts.gradient)
+        target = -math.inf if rules.target is None else rules.target
+        tolerance, relative = stop.tolerance_terms if rules.judges else (-1.0, 0.0)
+        until = max(iteration + 1, min(ends, default=2**62))
+        return Limits(until, target, tolerance, relative, stop.scale, rules.judges)
+
+
+def _spot(point: Point) -> Spot:
+    x, slope = np.ascontiguousarray(point.x), np.ascontiguousarray(point.gradient)
+    return Spot(point.iteration, x, point.value, slope, point.gradient_norm, point.finite)

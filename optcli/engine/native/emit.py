@@ -1,0 +1,211 @@
+"""Program → LLVM's language, as text: nothing of a user's text enters it, names are numbers.
+
+Functions take the table `%t` of addresses: slot 0 holds the scalars, then come the arrays. A loop `@loopK` runs the
+blocks from %b0 to %b1 of one Kernel; `@loopK.end` adds up what its blocks left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from optcli.autograd.graph import Constant, Input, Node
+from optcli.autograd.ops import Op
+from optcli.engine.native.lines import Lines, double, elementwise, merged
+from optcli.engine.native.nest import Nest
+from optcli.engine.native.program import Kernel, Program, View
+
+SCALARS = 0  # the slot of the scalars
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stored node begins: a slot of the table, and an offset in doubles."""
+
+    slot: int
+    offset: int = 0
+
+
+@dataclass
+class Code:
+    """LLVM's language for a Program, and the arrays that it wants besides those of the caller."""
+
+    functions: list[str]
+    arrays: list[tuple[int, object]]  # (slot, a constant array, or the number of doubles to allocate)
+    slots: int
+    loops: dict[str, Kernel]
+    called_back: list[Op]
+
+
+class Emitter:
+    """Writes the functions of one Program; `places` says where the caller wants inputs and outputs."""
+
+    def __init__(
+        self,
+        program: Program,
+        inputs: Mapping[Node, Place],
+        outputs: Sequence[Place],
+        slots: int,
+        masked: bool,
+    ) -> None:
+        self.program = program
+        self.masked = masked
+        self.places: dict[Node, Place] = dict(inputs)
+        self.outputs = outputs
+        self.slots = slots
+        self.arrays: list[tuple[int, object]] = []
+        self.functions: list[str] = []
+        self.loops: dict[str, Kernel] = {}
+        self.called_back: dict[str, Op] = {}
+        self._extra: dict[int, int] = {}  # id of a table → its slot
+        self._scalars = 0
+        for node, place in zip(program.graph.outputs, outputs, strict=True):
+            if not isinstance(node.op, Input | Constant):
+                self.places.setdefault(node, place)
+        self._kept = self._shared_scalars()
+        for node in program.graph.nodes:
+            self._give(node)
+
+    def _shared_scalars(self) -> set[Node]:
+        """Scalars that more than the function that computes them wants: outputs, and arguments of later parts."""
+        program = self.program
+        kept = set(program.graph.outputs)
+        phase_of = {node: k for k, phase in enumerate(program.phases) for node in phase.scalars}
+        for node in program.graph.nodes:
+            kept.update(arg for arg in node.args if phase_of.get(arg) != phase_of.get(node, -1))
+        kept.update(view.base for view in program.views.values())
+        return kept
+
+    def _give(self, node: Node) -> None:
+        if node in self.places or (node.value is not None and node.shape == ()):
+            return
+        if isinstance(node.op, Constant):
+            self.places[node] = Place(self.slot(node.op.value))
+        elif node.shape == ():
+            if node in self._kept:
+                self.places[node] = Place(SCALARS, self._scalars)
+                self._scalars += 1
+        elif node in self.program.stored:
+            self.places[node] = Place(self.slot(math.prod(node.shape)))
+
+    def slot(self, content: object) -> int:
+        """A new slot of the table for a constant array, or for a number of doubles."""
+        self.arrays.append((self.slots, content))
+        self.slots += 1
+        return self.slots - 1
+
+    def code(self) -> Code:
+        calls = []
+        for number, phase in enumerate(self.program.phases):
+            if phase.zeros or phase.scalars:
+                self._straight(f"@scalars{number}", phase.zeros, phase.scalars)
+                calls.append(f"call void @scalars{number}(ptr %t)")
+            for kernel in phase.kernels:
+                name = f"@loop{len(self.loops)}"
+                self.loops[name] = kernel
+                Nest(self, name, kernel).emit()
+                calls.append(f"call void {name}(ptr %t, i64 0, i64 {kernel.blocks})")
+                calls.append(f"call void {name}.end(ptr %t)")
+        self._copies()
+        calls.append("call void @copies(ptr %t)")
+        if self.program.alone:
+            body = "\n".join(f"  {call}" for call in calls)
+            self.functions.append(f"define void @evaluate(ptr %t) {{\n{body}\n  ret void\n}}")
+        self.arrays.append((SCALARS, max(1, self._scalars)))
+        return Code(self.functions, self.arrays, self.slots, self.loops, list(self.called_back.values()))
+
+    # ------------------------------------------------------------ straight lines
+
+    def pointers(self, lines: Lines) -> Callable[[int], str]:
+        """A function slot → pointer that loads each pointer once, at the place of its first use."""
+        known: dict[int, str] = {}
+
+        def pointer(slot: int) -> str:
+            if slot not in known:
+                known[slot] = lines.load("%t", slot, "ptr")
+            return known[slot]
+
+        return pointer
+
+    def _straight(self, name: str, zeros: Sequence[Node], nodes: Sequence[Node]) -> None:
+        lines = Lines()
+        pointer = self.pointers(lines)
+        for node in zeros:
+            place = self.places[node]
+            address = lines.at(pointer(place.slot), place.offset)
+            lines.add(f"call void @llvm.memset.p0.i64(ptr {address}, i8 0, i64 {8 * math.prod(node.shape)}, i1 false)")
+        self.scalars(lines, nodes, {}, pointer)
+        body = "\n".join(lines.out)
+        self.functions.append(f"define void {name}(ptr %t) {{\n{body}\n  ret void\n}}")
+
+    def scalars(
+        self,
+        lines: Lines,
+        nodes: Sequence[Node],
+        known: dict[Node, str],
+        pointer: Callable[[int], str],
+        keep: bool = True,
+    ) -> None:
+        """Scalar nodes in their order; `known` are operands at hand. With `keep` what others want is stored as well."""
+        for node in nodes:
+            if isinstance(node.op, Op):
+                product = merged(node)
+                if product is None:
+                    args = [self.scalar(lines, arg, known, pointer) for arg in node.args]
+                else:
+                    args = [double(product[0]), self.scalar(lines, product[1], known, pointer)]
+                value = self.elementwise(lines, node, f"%n{node.number}", args)
+            else:
+                value = self.entry(lines, self.program.views[node], pointer)
+            known[node] = value
+            if keep and node in self._kept:
+                place = self.places[node]
+                lines.store(value, pointer(place.slot), place.offset)
+
+    def elementwise(self, lines: Lines, node: Node, name: str, args: Sequence[str]) -> str:
+        if not node.op.native:
+            self.called_back[node.op.name] = node.op
+        return elementwise(lines, node, name, args, self.masked)
+
+    def scalar(self, lines: Lines, node: Node, known: dict[Node, str], pointer: Callable[[int], str]) -> str:
+        """The operand of a scalar node: a constant, a value at hand, or a load."""
+        if node.value is not None:
+            return double(node.value)
+        if node not in known:
+            place = self.places[node]
+            known[node] = lines.load(pointer(place.slot), place.offset)
+        return known[node]
+
+    def entry(self, lines: Lines, view: View, pointer: Callable[[int], str]) -> str:
+        """The one entry of a view of shape ()."""
+        if view.base.value is not None and view.base.shape == ():
+            return double(view.base.value)
+        place = self.places[view.base]
+        offset: str | int = view.offset
+        if view.table is not None:
+            offset = int(view.table.reshape(-1)[0]) + view.offset
+        return lines.load(pointer(place.slot), place.offset + int(offset))
+
+    def table(self, view: View) -> int:
+        assert view.table is not None
+        if id(view.table) not in self._extra:
+            self._extra[id(view.table)] = self.slot(view.table)
+        return self._extra[id(view.table)]
+
+    def _copies(self) -> None:
+        """Outputs that are inputs, constants, or there twice."""
+        lines = Lines()
+        pointer = self.pointers(lines)
+        for node, place in zip(self.program.graph.outputs, self.outputs, strict=True):
+            if self.places.get(node) == place:
+                continue
+            if node.shape == ():
+                lines.store(self.scalar(lines, node, {}, pointer), pointer(place.slot), place.offset)
+                continue
+            source = lines.at(pointer(self.places[node].slot), self.places[node].offset)
+            target = lines.at(pointer(place.slot), place.offset)
+            size = 8 * math.prod(node.shape)
+            lines.add(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size}, i1 false)")
+        body = "\n".join(lines.out)
+        self.functions.append(f"define void @copies(ptr %t) {{\n{body}\n  ret void\n}}")

@@ -1,0 +1,208 @@
+"""LLVM's language as text: the lines of a function, elementary operations in them, and a module of functions."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from optcli.autograd import native_rules, ops
+from optcli.autograd.graph import Node
+
+POWERS = range(3, 9)  # exponents that become products: at most (p − 1)/2 ulp more than pow
+CALL = re.compile(r"call (\w+) (@[\w.]+)\(([^)]*)\)")
+DEFINED = re.compile(r"define (?:internal )?\w+ (@[\w.]+)\(")
+PAIRWISE = """\
+; the sum of n doubles, by halves
+define internal double @pairwise(ptr %p, i64 %n) {
+entry:
+  %small = icmp sle i64 %n, 8
+  br i1 %small, label %loop, label %split
+split:
+  %half = sdiv i64 %n, 2
+  %rest = sub i64 %n, %half
+  %left = call double @pairwise(ptr %p, i64 %half)
+  %middle = getelementptr double, ptr %p, i64 %half
+  %right = call double @pairwise(ptr %middle, i64 %rest)
+  %both = fadd double %left, %right
+  ret double %both
+loop:
+  %i = phi i64 [0, %entry], [%j, %body]
+  %s = phi double [0.0, %entry], [%u, %body]
+  %more = icmp slt i64 %i, %n
+  br i1 %more, label %body, label %done
+body:
+  %a = getelementptr double, ptr %p, i64 %i
+  %v = load double, ptr %a
+  %u = fadd double %s, %v
+  %j = add i64 %i, 1
+  br label %loop
+done:
+  ret double %s
+}"""
+
+HAND_ON = """\
+; add to a target what each block but the last left for later entries
+define internal void @hand_on(ptr %target, ptr %left, i64 %blocks, i64 %width, i64 %low, i64 %step, i64 %size) {
+entry:
+  %last = sub i64 %blocks, 1
+  br label %block
+block:
+  %b = phi i64 [0, %entry], [%b.next, %block.end]
+  %begin = phi i64 [%low, %entry], [%until, %block.end]
+  %until = add i64 %begin, %step
+  %from = mul i64 %b, %width
+  %more = icmp slt i64 %b, %last
+  br i1 %more, label %head, label %done
+head:
+  %j = phi i64 [0, %block], [%j.next, %body]
+  %at = add i64 %until, %j
+  %inside = icmp slt i64 %at, %size
+  %within = icmp slt i64 %j, %width
+  %go = and i1 %inside, %within
+  br i1 %go, label %body, label %block.end
+body:
+  %k = add i64 %from, %j
+  %p = getelementptr double, ptr %left, i64 %k
+  %v = load double, ptr %p
+  %q = getelementptr double, ptr %target, i64 %at
+  %old = load double, ptr %q
+  %new = fadd double %old, %v
+  store double %new, ptr %q
+  %j.next = add i64 %j, 1
+  br label %head
+block.end:
+  %b.next = add i64 %b, 1
+  br label %block
+done:
+  ret void
+}"""
+
+
+def double(value: float) -> str:
+    """A double in LLVM's exact spelling."""
+    return f"0x{struct.unpack('>Q', struct.pack('>d', float(value)))[0]:016X}"
+
+
+@dataclass
+class Lines:
+    """The body of a function in the making."""
+
+    out: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, line: str) -> None:
+        self.out.append("  " + line)
+
+    def label(self, name: str) -> None:
+        self.out.append(f"{name}:")
+
+    def new(self, expression: str) -> str:
+        """A fresh name for the value of `expression`."""
+        self.count += 1
+        name = f"%t{self.count}"
+        self.add(f"{name} = {expression}")
+        return name
+
+    def at(self, pointer: str, index: str | int, kind: str = "double") -> str:
+        return pointer if index == 0 else self.new(f"getelementptr {kind}, ptr {pointer}, i64 {index}")
+
+    def load(self, pointer: str, index: str | int, kind: str = "double") -> str:
+        return self.new(f"load {kind}, ptr {self.at(pointer, index, kind)}, align 8")
+
+    def store(self, value: str, pointer: str, index: str | int) -> None:
+        self.add(f"store double {value}, ptr {self.at(pointer, index)}, align 8")
+
+
+def elementwise(lines: Lines, node: Node, name: str, args: Sequence[str], masked: bool) -> str:
+    """Lines that compute one elementary operation; returns the operand that holds its value."""
+    op = node.op
+    if op is ops.pow_ and node.args[1].value is not None and node.args[1].shape == ():
+        power = float(node.args[1].value)
+        if power in POWERS:
+            return _power(lines, args[0], int(power))
+        if power == -1.0:
+            return lines.new(f"fdiv double 1.0, {args[0]}")
+    rule = native_rules.MASKED_CHAIN if op is ops.chain and masked else op.native
+    if not rule:
+        rule = f"@optcli.{op.name}"
+    if op.arity is None:
+        total = args[0]
+        for k, arg in enumerate(args[1:]):
+            total = _rule(lines, rule, f"{name}.{k}.", (total, arg))
+        return total
+    return _rule(lines, rule, name, args)
+
+
+def _rule(lines: Lines, rule: str, name: str, args: Sequence[str]) -> str:
+    if "{" in rule:
+        for line in rule.split("\n"):
+            lines.add(line.format(*args, y=name))
+    elif rule.startswith("@"):
+        lines.add(f"{name} = call double {rule}({', '.join(f'double {arg}' for arg in args)})")
+    elif len(args) == 1:
+        lines.add(f"{name} = {rule} double {args[0]}")
+    else:
+        lines.add(f"{name} = {rule} double {', '.join(args)}")
+    return name
+
+
+def _power(lines: Lines, x: str, power: int) -> str:
+    """x**power by squaring."""
+    total, square = "", x
+    while True:
+        if power & 1:
+            total = lines.new(f"fmul double {total}, {square}") if total else square
+        power >>= 1
+        if not power:
+            return total
+        square = lines.new(f"fmul double {square}, {square}")
+
+
+def merged(node: Node) -> tuple[float, Node] | None:
+    """c·y for a product c·(d·y) of constants, where that is exact: one of them is a power of two, none is below 1."""
+    if node.op is not ops.mul:
+        return None
+    outer, inner = node.args
+    if inner.op is not ops.mul or outer.shape != () or inner.args[0].shape != ():
+        return None
+    c, d = outer.value, inner.args[0].value
+    if c is None or d is None or not (1.0 <= abs(c) < math.inf and 1.0 <= abs(d) < math.inf):
+        return None
+    if 0.5 not in (abs(math.frexp(c)[0]), abs(math.frexp(d)[0])) or not math.isfinite(c * d):
+        return None
+    return float(c * d), inner.args[1]
+
+
+def finish(functions: Iterable[str], vectors: Mapping[str, str]) -> str:
+    """A module: the functions, and a declaration of everything they call.
+
+    `vectors` holds the name of the variant for four doubles of each function that has one on this machine.
+    """
+    text = "\n\n".join([*functions, PAIRWISE, HAND_ON])
+    defined = set(DEFINED.findall(text))
+    declared, groups = {}, {}
+    for result, name, args in CALL.findall(text):
+        if name in defined or name in declared:
+            continue
+        kinds = [arg.split()[0] for arg in args.split(", ")]
+        effects = "" if name.startswith(("@llvm.", "@optcli.")) else " nounwind willreturn memory(none)"
+        declared[name] = f"declare {result} {name}({', '.join(kinds)}){effects}"
+        if name[1:] in vectors:
+            variant = vectors[name[1:]]
+            arity = "v" * len(kinds)
+            quads = ", ".join(["<4 x double>"] * len(kinds))
+            declared["@" + variant] = f"declare <4 x double> @{variant}({quads}) nounwind willreturn memory(none)"
+            groups[name] = f'"vector-function-abi-variant"="_ZGV_LLVM_N4{arity}_{name[1:]}({variant})"'
+    numbers = {name: number for number, name in enumerate(groups)}
+
+    def with_group(call: re.Match[str]) -> str:
+        return f"{call[0]} #{numbers[call[2]]}" if call[2] in numbers else call[0]
+
+    used = ", ".join(f"ptr @{vectors[name[1:]]}" for name in groups)
+    keep = f'@llvm.compiler.used = appending global [{len(groups)} x ptr] [{used}], section "llvm.metadata"\n'
+    attributes = "".join(f"attributes #{numbers[name]} = {{ {text} }}\n" for name, text in groups.items())
+    head = "\n".join([*declared.values(), keep if groups else ""])
+    return f"{head}\n{CALL.sub(with_group, text)}\n{attributes}"

@@ -1,0 +1,118 @@
+"""The home of llvmlite: text → machine code for this processor."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import llvmlite.binding as binding
+
+from optcli.autograd.ops import Op
+
+LONG = 100_000  # characters of a module from which on code is made quickly rather than well: linear in its length
+# vector variants of the C library's mathematics, 4 doubles by AVX2 (glibc's libmvec, errors below 4 ulp)
+LIBMVEC = "libmvec.so.1"
+VECTORIZED = (
+    *("acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cos", "cosh", "erf", "erfc", "exp", "expm1"),
+    *("log", "log10", "log1p", "log2", "sin", "sinh", "tan", "tanh", "atan2", "hypot", "pow"),
+)
+T = TypeVar("T")
+
+
+class Compiled:
+    """A module in memory; the code lives as long as this object does."""
+
+    def __init__(self, engine: binding.ExecutionEngine, keep: list[Any]) -> None:
+        self._engine = engine
+        self._keep = keep
+
+    def function(self, name: str, *kinds: Any) -> Callable[..., None]:
+        """The function `name`, without its @, with arguments of the ctypes `kinds`; it runs without Python's lock."""
+        prototype = ctypes.CFUNCTYPE(None, *kinds)
+        return prototype(self._engine.get_function_address(name))
+
+
+@functools.cache
+def _target() -> tuple[binding.Target, str, str]:
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    target = binding.Target.from_default_triple()
+    return target, binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+
+
+def ready() -> bool:
+    """Whether LLVM knows this processor."""
+    return bool(_target()[1])
+
+
+@functools.cache
+def vectors() -> Mapping[str, str]:
+    """Function → its variant for four doubles, where this machine has one."""
+    if not sys.platform.startswith("linux") or "+avx2" not in _target()[2].split(","):
+        return {}
+    try:
+        library = ctypes.CDLL(LIBMVEC)
+        binding.load_library_permanently(LIBMVEC)
+    except (OSError, RuntimeError):
+        return {}
+    named = {name: f"_ZGVdN4{'vv' if name in ('atan2', 'hypot', 'pow') else 'v'}_{name}" for name in VECTORIZED}
+    return {name: variant for name, variant in named.items() if hasattr(library, variant)}
+
+
+def compile_text(text: str, called_back: list[Op], vectorize: bool) -> Compiled:
+    """Machine code of a module. Raises RuntimeError where LLVM refuses or a function is missing."""
+    keep = [_call_back(op) for op in called_back]
+    if len(text) < LONG:
+        return _compile(text, keep, vectorize)
+    return _patiently(lambda: _compile(text, keep, vectorize))
+
+
+def _compile(text: str, keep: list[Any], vectorize: bool) -> Compiled:
+    module = binding.parse_assembly(text)
+    target, cpu, features = _target()
+    short = len(text) < LONG
+    machine = target.create_target_machine(cpu=cpu, features=features, opt=2 if short else 0, jit=True)
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    options = binding.create_pipeline_tuning_options(speed_level=3 if short else 1)
+    options.loop_vectorization = vectorize
+    options.slp_vectorization = False
+    options.loop_unrolling = vectorize
+    builder = binding.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    engine = binding.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return Compiled(engine, [*keep, machine, module])
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    """`work` on a thread of its own, so that signals are seen meanwhile; what it raises is raised here."""
+    outcome: list[tuple[T | None, BaseException | None]] = []
+
+    def run() -> None:
+        try:
+            outcome.append((work(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]  # None only beside an error
+
+
+def _call_back(op: Op) -> Any:
+    """Makes `@optcli.name` known to LLVM: the numpy kernel of an operation without a native rule."""
+    kernel, count = op.kernel, op.arity or 2
+    prototype = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * count)
+    function = prototype(lambda *args: float(kernel(*args)))
+    binding.add_symbol(f"optcli.{op.name}", ctypes.cast(function, ctypes.c_void_p).value)
+    return function

@@ -1,0 +1,231 @@
+"""NativePlan: a compiled Program with its memory, run in one call or in pieces on several threads."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optcli.autograd.graph import Graph, Node
+from optcli.autograd.ops import chain
+from optcli.autograd.products import Contract
+from optcli.engine.native import llvm
+from optcli.engine.native.emit import Code, Emitter, Place
+from optcli.engine.native.lines import finish
+from optcli.engine.native.program import VIRTUAL, Phase, Program, program
+
+Array = NDArray[np.float64]
+PIECE = 1024  # blocks that one call runs at most: some milliseconds, so that signals are seen in time
+SHARED = 32  # blocks from which on a loop is shared among threads
+
+
+def threads() -> int:
+    """How many threads share a long loop: OPTCLI_THREADS, else the cores this process may use."""
+    given = os.environ.get("OPTCLI_THREADS", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="optcli")
+
+
+def share(count: int, work: Callable[[int], None], workers: int | None = None) -> None:
+    """work(0) … work(count − 1), on this thread and as many others as there are processors for."""
+    workers = min(count, threads() if workers is None else workers)
+    waiting = iter(range(count))
+
+    def some() -> None:
+        for k in waiting:  # a range's iterator is advanced by one thread at a time
+            work(k)
+
+    others = [_pool(workers - 1).submit(some) for _ in range(workers - 1)]
+    some()
+    for other in others:
+        other.result()
+
+
+class NativePlan:
+    """A Graph as machine code, called like the numpy engine's Plan, or with flat vectors.
+
+    `inputs` and `outputs` group the graph's into flat vectors: [(0, 1), (2,)] makes the first two the parts of one
+    vector; by default each is a vector of its own. `extend` writes more functions beside those of the program.
+    Raises RuntimeError where LLVM refuses.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        inputs: Sequence[Sequence[int]] | None = None,
+        outputs: Sequence[Sequence[int]] | None = None,
+        masked: bool = False,
+        extend: Callable[[Emitter], list[str]] | None = None,
+    ) -> None:
+        self.graph = graph
+        self.masked = masked
+        self.program: Program = program(graph)
+        inputs = [(k,) for k in range(len(graph.inputs))] if inputs is None else inputs
+        outputs = [(k,) for k in range(len(graph.outputs))] if outputs is None else outputs
+        self._first_output = 1 + len(inputs)
+        given, _ = _places(graph.inputs, inputs, 1)
+        wanted, self.sizes = _places(graph.outputs, outputs, self._first_output)
+        emitter = Emitter(
+            self.program,
+            {node: place for node, place in zip(graph.inputs, given, strict=True) if place is not None},
+            wanted,
+            self._first_output + len(outputs),
+            masked,
+        )
+        more = [] if extend is None else extend(emitter)
+        self.code: Code = emitter.code()
+        self.places = emitter.places
+        self.text = finish([*self.code.functions, *more], llvm.vectors())
+        self._compiled: llvm.Compiled | None = None
+
+    # ------------------------------------------------------------ memory and code
+
+    def load(self) -> None:
+        """Machine code and memory, made at the first call."""
+        if self._compiled is not None:
+            return
+        self._compiled = llvm.compile_text(self.text, self.code.called_back, bool(self.code.loops))
+        self._memory: dict[int, Any] = {}
+        self.table = np.zeros(self.code.slots, dtype=np.uintp)
+        for slot, content in self.code.arrays:
+            array = np.zeros(content) if isinstance(content, int) else np.ascontiguousarray(content)
+            self._memory[slot] = array
+            self.table[slot] = array.ctypes.data
+        self.at = ctypes.c_void_p(self.table.ctypes.data)
+        self._run: dict[str, Callable[..., None]] = {}
+        self.most_blocks = max((kernel.blocks for kernel in self.code.loops.values()), default=0)
+
+    def function(self, name: str, *kinds: Any) -> Callable[..., None]:
+        """A function of the module; `kinds` are its arguments, the table by default."""
+        if name not in self._run:
+            assert self._compiled is not None
+            self._run[name] = self._compiled.function(name, *(kinds or (ctypes.c_void_p,)))
+        return self._run[name]
+
+    # ------------------------------------------------------------ running
+
+    def __call__(self, *inputs: Any) -> list[Any]:
+        """Outputs in their order: floats for scalars, new arrays else."""
+        arrays = [np.ascontiguousarray(value, dtype=np.float64) for value in inputs]
+        outputs = [np.empty(size) for size in self.sizes]
+        self.into(arrays, outputs)
+        return [
+            float(array[0]) if node.shape == () else array.reshape(node.shape)
+            for node, array in zip(self.graph.outputs, outputs, strict=True)
+        ]
+
+    def into(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+        """Evaluate at contiguous vectors, one for each group, into vectors that overlap no other."""
+        self.load()
+        self.bind(inputs, outputs)
+        if self.program.alone and self.most_blocks < SHARED:
+            self.function("evaluate")(self.at)
+        else:
+            self._piecewise()
+
+    def bind(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+        table = self.table
+        for k, array in enumerate(inputs, 1):
+            table[k] = array.ctypes.data
+            self._memory[k] = array
+        for k, array in enumerate(outputs, self._first_output):
+            table[k] = array.ctypes.data
+            self._memory[k] = array
+
+    def _piecewise(self) -> None:
+        names = iter(self.code.loops)
+        for number, phase in enumerate(self.program.phases):
+            if phase.zeros or phase.scalars:
+                self.function(f"scalars{number}")(self.at)
+            for kernel in phase.kernels:
+                name = next(names)[1:]
+                self._blocks(name, kernel.blocks, kernel.parallel)
+                self.function(f"{name}.end")(self.at)
+            self._outside(phase)
+        self.function("copies")(self.at)
+
+    def _blocks(self, name: str, blocks: int, parallel: bool) -> None:
+        run = self.function(name, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        workers = threads() if parallel and blocks >= SHARED else 1
+        piece = max(1, min(PIECE, -(-blocks // workers)))
+        begins = range(0, blocks, piece)
+        share(len(begins), lambda k: run(self.at, begins[k], min(begins[k] + piece, blocks)), workers)
+
+    # ------------------------------------------------------------ what numpy does
+
+    def _outside(self, phase: Phase) -> None:
+        """Contractions and norms by numpy, on what is stored."""
+        with np.errstate(all="ignore"):
+            for node in phase.outside:
+                result = node.op.kernel(*(self._stored(arg) for arg in node.args))
+                self._stored(node)[...] = result
+
+    def _stored(self, node: Node) -> Any:
+        """A node's storage as an array, or a view of it."""
+        if node.value is not None:
+            return node.value
+        if isinstance(node.op, VIRTUAL) and not (node in self.program.stored and node in self.places):
+            return node.op.kernel(self._stored(node.args[0]))
+        place = self.places[node]
+        size = math.prod(node.shape)
+        flat = self._memory[place.slot].reshape(-1)[place.offset : place.offset + size]
+        return flat.reshape(node.shape)
+
+
+class Evaluator:
+    """A graph at flat vectors: by the quick code where its results are finite, else by the code with masked products.
+
+    Raises RuntimeError where LLVM refuses.
+    """
+
+    def __init__(self, graph: Graph, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> None:
+        self._made = graph, inputs, outputs
+        self._plan = NativePlan(graph, inputs, outputs, masked=not chained(graph))
+
+    def __call__(self, *inputs: Array) -> list[Array]:
+        """New vectors, one for each group of outputs."""
+        given = [np.ascontiguousarray(vector, dtype=np.float64) for vector in inputs]
+        outputs = [np.empty(size) for size in self._plan.sizes]
+        self._plan.into(given, outputs)
+        if not self._plan.masked and not _finite(outputs):
+            plan = NativePlan(*self._made, masked=True)
+            plan.into(given, outputs)
+            if _finite(outputs):  # it will be needed again
+                self._plan = plan
+        return outputs
+
+
+def _finite(arrays: Sequence[Array]) -> bool:
+    with np.errstate(all="ignore"):
+        return all(math.isfinite(np.add.reduce(array)) for array in arrays)
+
+
+def chained(graph: Graph) -> bool:
+    """Whether a masked plan may differ: where a product of an adjoint and a partial is not finite."""
+    return any(node.op is chain or (isinstance(node.op, Contract) and node.op.masked) for node in graph.nodes)
+
+
+def _places(nodes: Sequence[Node], groups: Sequence[Sequence[int]], first: int) -> tuple[list[Any], list[int]]:
+    """Where each node stands, one slot a group, and the sizes of the groups."""
+    places: list[Any] = [None] * len(nodes)
+    sizes = []
+    for slot, group in enumerate(groups, first):
+        offset = 0
+        for k in group:
+            places[k] = Place(slot, offset)
+            offset += math.prod(nodes[k].shape)
+        sizes.append(offset)
+    return places, sizes
