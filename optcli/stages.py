@@ -41,8 +41,13 @@ def explain(config: Config, text: str | None = None) -> list[tuple[str, str]]:
         ("Variables", _variables(ready)),
         ("Graph, with values and adjoints at the start", _cut(_adjoints(objective, ready.start))),
         ("Graph of value and gradient", _cut(_listing(objective.gradient_graph))),
-        (f"Code of the {engine(config.engine)} engine", _cut(_code(objective))),
+        (f"Code of the {engine(config.engine)} engine", _cut(_code(ready))),
     ]
+
+
+def code(config: Config, text: str | None = None) -> list[str]:
+    """The lines of the code that the engine runs for value and gradient. Raises OptcliError."""
+    return _code(prepare(config, text))
 
 
 def _cut(lines: Iterable[str]) -> str:
@@ -97,9 +102,41 @@ def _short(value: Any) -> str:
     return "(" + ", ".join(f"{entry:.{DIGITS}g}" for entry in flat) + ")"
 
 
-def _code(objective: Objective) -> list[str]:
+def _code(ready: Prepared) -> list[str]:
+    objective = ready.objective
+    if engine(ready.config.engine) == "native":
+        return _native(objective.gradient_graph)
+    return _calls(objective.gradient_graph)
+
+
+def _native(graph: Graph) -> list[str]:
+    """The text that LLVM is given, below what its slots hold and what it leaves to numpy."""
+    from optcli.engine.native.plan import NativePlan
+
+    plan = NativePlan(graph)
+    slots = [node.op.label for node in graph.inputs if isinstance(node.op, Input)]
+    slots += ["value", *(f"derivative by {label}" for label in slots)]
+    head = [f"; slot {slot}: {_named(label, node)}" for slot, (label, node) in enumerate(_all(slots, graph), 1)]
+    if plan.code.called_back:
+        head.append("; called back from numpy: " + ", ".join(op.name for op in plan.code.called_back))
+    outside = [node for phase in plan.program.phases for node in phase.outside]
+    if outside:
+        head.append(
+            "; by numpy between the loops: " + ", ".join(f"n{node.number} = {node.op.name}" for node in outside)
+        )
+    return [*head, *plan.text.strip().split("\n")]
+
+
+def _all(labels: list[str], graph: Graph) -> Iterable[tuple[str, Node]]:
+    return zip(labels, (*graph.inputs, *graph.outputs), strict=True)
+
+
+def _named(label: str, node: Node) -> str:
+    return f"{label} {list(node.shape)}" if node.shape else label
+
+
+def _calls(graph: Graph) -> list[str]:
     """The program that the numpy engine walks through, a call a line."""
-    graph = objective.gradient_graph
     lines = []
     for node in graph.nodes:
         if isinstance(node.op, Constant | Input):

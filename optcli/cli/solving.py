@@ -85,7 +85,15 @@ def _report(
     if is_terminal(sys.stderr) and not config.quiet:
         shown = screen_of(sys.stderr, os.environ, no_color)
         progress = ProgressLine(sys.stderr, shown.width or USUAL, smart=shown.terminal)
-    return Report(tuple(writers), progress, save_x, signals.begin)
+    return Report(tuple(writers), progress, save_x, signals.begin, _say_nothing if config.quiet else _say)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{visible(text)}\n")
+
+
+def _say_nothing(text: str) -> None:
+    pass
 
 
 def _encoder(file: OutputFile) -> Callable[[str], None]:

@@ -30,8 +30,11 @@ class Report:
     progress_line: ProgressLine | None = None
     save_x: OutputFile | None = None
     begun: Callable[[], None] = lambda: None
+    note: Callable[[str], None] = lambda text: None  # for standard error
 
     def begin(self, preview: Preview) -> None:
+        for text in preview.notes:
+            self.note(text)
         for writer in self.writers:
             writer.begin(preview)
         if self.progress_line is not None:

@@ -111,7 +111,9 @@ class Emitter:
         calls.append("call void @copies(ptr %t)")
         if self.program.alone:
             body = "\n".join(f"  {call}" for call in calls)
-            self.functions.append(f"define void @evaluate(ptr %t) {{\n{body}\n  ret void\n}}")
+            self.functions.append(
+                f"; everything in its order\ndefine void @evaluate(ptr %t) {{\n{body}\n  ret void\n}}"
+            )
         self.arrays.append((SCALARS, max(1, self._scalars)))
         return Code(self.functions, self.arrays, self.slots, self.loops, list(self.called_back.values()))
 
@@ -137,7 +139,8 @@ class Emitter:
             lines.add(f"call void @llvm.memset.p0.i64(ptr {address}, i8 0, i64 {8 * math.prod(node.shape)}, i1 false)")
         self.scalars(lines, nodes, {}, pointer)
         body = "\n".join(lines.out)
-        self.functions.append(f"define void {name}(ptr %t) {{\n{body}\n  ret void\n}}")
+        about = f"; {len(nodes)} scalars" + (f", after {len(zeros)} arrays of zeros" if zeros else "")
+        self.functions.append(f"{about}\ndefine void {name}(ptr %t) {{\n{body}\n  ret void\n}}")
 
     def scalars(
         self,
@@ -208,4 +211,7 @@ class Emitter:
             size = 8 * math.prod(node.shape)
             lines.add(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size}, i1 false)")
         body = "\n".join(lines.out)
-        self.functions.append(f"define void @copies(ptr %t) {{\n{body}\n  ret void\n}}")
+        self.functions.append(
+            f"; outputs that are inputs or constants, or that are there twice\n"
+            f"define void @copies(ptr %t) {{\n{body}\n  ret void\n}}"
+        )

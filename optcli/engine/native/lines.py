@@ -81,8 +81,14 @@ done:
 }"""
 
 
+OURS = {"@pairwise": PAIRWISE, "@hand_on": HAND_ON}
+
+
 def double(value: float) -> str:
-    """A double in LLVM's exact spelling."""
+    """A double in LLVM's spelling: shortest digits that give it back, bits where there are none."""
+    if math.isfinite(value):
+        digits, e, power = repr(float(value)).partition("e")
+        return (digits if "." in digits else digits + ".0") + e + power
     return f"0x{struct.unpack('>Q', struct.pack('>d', float(value)))[0]:016X}"
 
 
@@ -105,6 +111,12 @@ class Lines:
         name = f"%t{self.count}"
         self.add(f"{name} = {expression}")
         return name
+
+    def times(self, index: str, factor: int) -> str:
+        return index if factor == 1 else self.new(f"mul nsw i64 {index}, {factor}")
+
+    def plus(self, index: str, term: int) -> str:
+        return index if term == 0 else self.new(f"add nsw i64 {index}, {term}")
 
     def at(self, pointer: str, index: str | int, kind: str = "double") -> str:
         return pointer if index == 0 else self.new(f"getelementptr {kind}, ptr {pointer}, i64 {index}")
@@ -181,7 +193,8 @@ def finish(functions: Iterable[str], vectors: Mapping[str, str]) -> str:
 
     `vectors` holds the name of the variant for four doubles of each function that has one on this machine.
     """
-    text = "\n\n".join([*functions, PAIRWISE, HAND_ON])
+    text = "\n\n".join(functions)
+    text = "\n\n".join([text, *(known for name, known in OURS.items() if f"{name}(" in text)])
     defined = set(DEFINED.findall(text))
     declared, groups = {}, {}
     for result, name, args in CALL.findall(text):

@@ -115,7 +115,8 @@ class Nest:
         ends = ["i64 %b", "i64 %o0", "i64 %o1", "i64 %i0", "i64 %i1"]
         body = "\n".join(self.lines.out)
         arguments = ", ".join([*pointers, *scalars, *ends])
-        self.emitter.functions.append(f"define internal void {self.name}.block({arguments}) {{\n{body}\n}}")
+        about = f"; block %b of {self.name}: rows %o0 to %o1, entries %i0 to %i1 of each"
+        self.emitter.functions.append(f"{about}\ndefine internal void {self.name}.block({arguments}) {{\n{body}\n}}")
 
     def _values(self, inner: Lines) -> dict[Node, str]:
         values: dict[Node, str] = {}
@@ -158,17 +159,17 @@ class Nest:
         table = self.pointer(self.emitter.table(view))
         index = inner.load(table, self._index(inner, view.strides, 0), "i64")
         offset = place.offset + view.offset
-        return pointer, inner.new(f"add nsw i64 {index}, {offset}") if offset else index
+        return pointer, inner.plus(index, offset)
 
     def _index(self, inner: Lines, strides: Sequence[int], offset: int) -> str | int:
         """offset + strides·indices; what does not vary along the innermost axis is computed before it."""
         total: str | int = offset
         for index, stride in zip(self.indices[:-1], strides[:-1], strict=True):
             if stride:
-                part = self.hoisted.new(f"mul nsw i64 {index}, {stride}")
+                part = self.hoisted.times(index, stride)
                 total = part if total == 0 else self.hoisted.new(f"add nsw i64 {part}, {total}")
         if strides and strides[-1]:
-            part = "%i" if strides[-1] == 1 else inner.new(f"mul nsw i64 %i, {strides[-1]}")
+            part = inner.times("%i", strides[-1])
             total = part if total == 0 else inner.new(f"add nsw i64 {part}, {total}")
         return total
 
@@ -223,10 +224,10 @@ class Nest:
         per_row, rows = kernel.inner_blocks, kernel.rows_per_block
         row = lines.new(f"sdiv i64 %b, {per_row}") if per_row > 1 else "%b"
         column = lines.new(f"srem i64 %b, {per_row}") if per_row > 1 else "0"
-        o0 = lines.new(f"mul i64 {row}, {rows}")
-        o1 = self._least(lines, lines.new(f"add i64 {o0}, {rows}"), kernel.rows)
-        i0 = lines.new(f"mul i64 {column}, {BLOCK}")
-        i1 = self._least(lines, lines.new(f"add i64 {i0}, {BLOCK}"), kernel.inner)
+        o0 = lines.times(row, rows)
+        o1 = self._least(lines, lines.plus(o0, rows), kernel.rows)
+        i0 = lines.times(column, BLOCK)
+        i1 = self._least(lines, lines.plus(i0, BLOCK), kernel.inner)
         ends = ["i64 %b", f"i64 {o0}", f"i64 {o1}", f"i64 {i0}", f"i64 {i1}"]
         lines.add(f"call void {self.name}.block({', '.join([*pointers, *scalars, *ends])})")
         lines.add("%b.next = add i64 %b, 1")
@@ -235,7 +236,9 @@ class Nest:
         lines.label("done")
         lines.add("ret void")
         body = "\n".join(lines.out)
-        self.emitter.functions.append(f"define void {self.name}(ptr %t, i64 %b0, i64 %b1) {{\n{body}\n}}")
+        shape = " × ".join(map(str, kernel.shape)) or "1"
+        about = f"; blocks %b0 to %b1 of a loop over {shape}, {kernel.blocks} in all"
+        self.emitter.functions.append(f"{about}\ndefine void {self.name}(ptr %t, i64 %b0, i64 %b1) {{\n{body}\n}}")
 
     @staticmethod
     def _least(lines: Lines, value: str, most: int) -> str:
@@ -254,4 +257,5 @@ class Nest:
             sweep.end(lines, pointer, k)
         lines.add("ret void")
         body = "\n".join(lines.out)
-        self.emitter.functions.append(f"define void {self.name}.end(ptr %t) {{\n{body}\n}}")
+        about = f"; add up what the blocks of {self.name} left"
+        self.emitter.functions.append(f"{about}\ndefine void {self.name}.end(ptr %t) {{\n{body}\n}}")

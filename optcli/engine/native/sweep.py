@@ -39,8 +39,7 @@ class Sweep:
 
     def _end_of(self, lines: Lines, i1: str, last: str) -> str:
         """One past the entries that the block up to i1 owns."""
-        reached = lines.new(f"mul nsw i64 {i1}, {self.stride}")
-        reached = lines.new(f"add nsw i64 {reached}, {self.low}")
+        reached = lines.plus(lines.times(i1, self.stride), self.low)
         return lines.new(f"select i1 {last}, i64 {self.size}, i64 {reached}")
 
     def begin(self, lines: Lines, pointer: Callable[[int], str]) -> None:
@@ -57,19 +56,16 @@ class Sweep:
             lines.add(f"%w{n}.{k} = alloca [{BLOCK} x double], align 64")
         if self.opens:
             first = lines.new("icmp eq i64 %i0, 0")
-            begin = lines.new(f"mul nsw i64 %i0, {self.stride}")
-            begin = lines.new(f"add nsw i64 {begin}, {self.low}")
+            begin = lines.plus(lines.times("%i0", self.stride), self.low)
             begin = lines.new(f"select i1 {first}, i64 0, i64 {begin}")
             if self.stride > 1:
                 self._zero(lines, begin, self.until)
             else:  # the direct values cover the rest
-                stored = lines.new(f"add nsw i64 %i0, {self.low}")
-                self._zero(lines, begin, stored)
-                stored = lines.new(f"add nsw i64 %i1, {self.low}")
-                self._zero(lines, stored, self.until)
+                self._zero(lines, begin, lines.plus("%i0", self.low))
+                self._zero(lines, lines.plus("%i1", self.low), self.until)
         if self.halo >= 0:
             bytes_ = 8 * self.width
-            at = lines.new(f"mul i64 %b, {self.width}")
+            at = lines.times("%b", self.width)
             lines.add(f"%h{n} = getelementptr double, ptr {pointer(self.halo)}, i64 {at}")
             lines.add(f"call void @llvm.memset.p0.i64(ptr %h{n}, i8 0, i64 {bytes_}, i1 false)")
 
@@ -80,8 +76,7 @@ class Sweep:
         lines.add(f"call void @llvm.memset.p0.i64(ptr {address}, i8 0, i64 {size}, i1 false)")
 
     def write(self, inner: Lines, value: Callable[[Node], str], pointer: Callable[[int], str]) -> None:
-        index: str | int = "%i" if self.stride == 1 else inner.new(f"mul nsw i64 %i, {self.stride}")
-        index = inner.new(f"add nsw i64 {index}, {self.low}") if self.low else index
+        index = inner.plus(inner.times("%i", self.stride), self.low)
         direct = value(self.direct.value)
         old = "0.0" if self.opens else inner.load(self.start, index)  # 0 + −0 is 0, as where zeros were there first
         inner.store(inner.new(f"fadd double {old}, {direct}"), self.start, index)
@@ -97,7 +92,7 @@ class Sweep:
             offset = addition.view.offset
             # the first i whose entry is not the block's own
             over = lines.new(f"sub nsw i64 {self.until}, {offset}")
-            over = lines.new(f"add nsw i64 {over}, {self.stride - 1}")
+            over = lines.plus(over, self.stride - 1)
             over = lines.new(f"sdiv i64 {over}, {self.stride}") if self.stride > 1 else over
             over = lines.new(f"call i64 @llvm.smin.i64(i64 {over}, i64 %i1)")
             over = lines.new(f"call i64 @llvm.smax.i64(i64 {over}, i64 %i0)")
@@ -116,7 +111,7 @@ class Sweep:
         lines.add(f"%{name}.i = phi i64 [{begin}, %{name}.from], [%{name}.next, %{name}]")
         slot = lines.new(f"sub nsw i64 %{name}.i, %i0")
         value = lines.load(f"%w{self.number}.{k}", slot)
-        index = f"%{name}.i" if self.stride == 1 else lines.new(f"mul nsw i64 %{name}.i, {self.stride}")
+        index = lines.times(f"%{name}.i", self.stride)
         index = lines.new(f"add nsw i64 {index}, {offset}")
         old = lines.load(pointer, index)
         lines.store(lines.new(f"fadd double {old}, {value}"), pointer, index)
