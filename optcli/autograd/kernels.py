@@ -50,9 +50,12 @@ def elementwise(function: Callable[[float], float]) -> Kernel:
 
 
 def power(x: Any, p: Any, out: Any = None) -> Any:
-    """x**p; a square is one correctly rounded product, as numpy's own operator computes it."""
-    if np.ndim(p) == 0 and p == 2.0:
-        return np.square(x, out=out)
+    """x**p; a square is one product and x**0.5 a root, both correctly rounded, as numpy's own operator has them."""
+    if np.ndim(p) == 0:
+        if p == 2.0:
+            return np.square(x, out=out)
+        if p == 0.5:
+            return np.sqrt(x, out=out)
     return np.power(x, p, out=out)
 
 

@@ -131,10 +131,14 @@ class Lines:
 def elementwise(lines: Lines, node: Node, name: str, args: Sequence[str], masked: bool) -> str:
     """Lines that compute one elementary operation; returns the operand that holds its value."""
     op = node.op
-    if op is ops.pow_ and node.args[1].value is not None and node.args[1].shape == ():
+    if op is ops.pow_ and node.args[1].shape == () and node.args[1].value is None:
+        return _rule(lines, native_rules.POWER, name, args)
+    if op is ops.pow_ and node.args[1].shape == ():
         power = float(node.args[1].value)
         if power in POWERS:
             return _power(lines, args[0], int(power))
+        if power == 0.5:
+            return lines.new(f"call double @llvm.sqrt.f64(double {args[0]})")
         if power == -1.0:
             return lines.new(f"fdiv double 1.0, {args[0]}")
     rule = native_rules.MASKED_CHAIN if op is ops.chain and masked else op.native

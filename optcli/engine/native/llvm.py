@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import llvmlite.binding as binding
+import numpy as np
 
 from optcli.autograd.ops import Op
 
@@ -113,6 +114,11 @@ def _call_back(op: Op) -> Any:
     """Makes `@optcli.name` known to LLVM: the numpy kernel of an operation without a native rule."""
     kernel, count = op.kernel, op.arity or 2
     prototype = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * count)
-    function = prototype(lambda *args: float(kernel(*args)))
+
+    def quietly(*args: float) -> float:
+        with np.errstate(all="ignore"):
+            return float(kernel(*args))
+
+    function = prototype(quietly)
     binding.add_symbol(f"optcli.{op.name}", ctypes.cast(function, ctypes.c_void_p).value)
     return function

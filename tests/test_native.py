@@ -1,0 +1,197 @@
+"""The native engine against the reference: the same class of result everywhere, values within a few ulp."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import arity, precise
+from random_texts import random_tree, text_of
+from test_engine import ROSENBROCK, points, random_arrays
+
+import optcli
+from optcli import library
+from optcli.autograd import ops
+from optcli.autograd.gradient import gradient, hessian_vector_product
+from optcli.autograd.graph import Builder, Graph
+from optcli.autograd.ops import OPS, Op
+from optcli.build import build
+from optcli.engine.native.plan import Evaluator, NativePlan
+from optcli.engine.native.program import BLOCK
+from optcli.engine.numpy_engine import evaluate
+
+llvm = pytest.importorskip("optcli.engine.native.llvm")
+EPS = 2.0**-52
+# ulp between a function of the C library, also in its variants for vectors, and numpy's
+ULP = {"gamma": 16.0, "loggamma": 16.0, "erfc": 8.0, "tan": 8.0, "polygamma": 16.0}
+USUAL_ULP = 6.0
+SPECIAL = (
+    *(0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, 1e-3, -7.25, 20.0, -20.0),
+    *(math.inf, -math.inf, math.nan, 1e308, -1e308, 5e-324, 1e-310, 710.0, -746.0),
+)
+
+
+def classes(values: Any) -> Any:
+    """1 for +∞, −1 for −∞, NaN for NaN, 0 for what is finite."""
+    array = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(array), 0.0, np.sign(array))
+
+
+def assert_agree(ours: Any, wanted: Any, relative: float, absolute: float = 0.0, what: object = "") -> None:
+    ours, wanted = np.asarray(ours), np.asarray(wanted)
+    assert ours.shape == wanted.shape, what
+    assert np.array_equal(classes(ours), classes(wanted), equal_nan=True), (what, ours, wanted)
+    finite = np.isfinite(wanted)
+    error = np.abs(ours[finite] - wanted[finite])
+    room = relative * np.abs(wanted[finite]) + absolute
+    assert (error <= room).all(), (what, float((error - room).max()), ours, wanted)
+
+
+def scalar_graph(op: Op) -> Graph:
+    builder = Builder()
+    inputs = [builder.input(k, (), f"x{k}") for k in range(arity(op))]
+    return Graph.of(inputs, [op(*inputs)])
+
+
+def vector_graph(op: Op, size: int) -> Graph:
+    builder = Builder()
+    inputs = [builder.input(k, (size,), f"x{k}") for k in range(arity(op))]
+    return Graph.of(inputs, [op(*inputs)])
+
+
+def arguments(op: Op) -> list[tuple[float, ...]]:
+    """Special numbers for each argument; two at a time where there are more."""
+    count = arity(op)
+    if op.name == "polygamma":
+        return [(float(n), x) for n in range(3) for x in SPECIAL]
+    if op.name == "where":
+        return [(c, a, b) for c in (0.0, 1.0) for a, b in itertools.product(SPECIAL, SPECIAL)]
+    if count == 3:
+        return [(a, b, c) for a, b in itertools.product(SPECIAL, SPECIAL) for c in (1.0, math.nan, a)]
+    return list(itertools.product(SPECIAL, repeat=count))
+
+
+# ------------------------------------------------------------------ one operation
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
+def test_an_operation_at_special_points(op: Op) -> None:
+    rows = arguments(op)
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    graph = vector_graph(op, len(rows))
+    with np.errstate(all="ignore"):
+        (wanted,) = evaluate(graph, columns)
+    if op.name == "chain":  # without its rule it is a product; the other plan has it
+        (masked,) = NativePlan(graph, masked=True)(*columns)
+        assert_agree(masked, wanted, 0.0)
+        with np.errstate(all="ignore"):
+            wanted = columns[0] * columns[1]
+    (vector,) = NativePlan(graph)(*columns)
+    single = NativePlan(scalar_graph(op))
+    one = np.array([single(*row)[0] for row in rows])
+    room = ULP.get(op.name, USUAL_ULP) * EPS
+    assert_agree(vector, wanted, room, 1e-323, rows)
+    assert_agree(one, wanted, room, 1e-323, rows)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.formula or op.sympy], ids=lambda op: op.name)
+def test_an_operation_against_fifty_digits(op: Op) -> None:
+    random = np.random.default_rng(4)
+    columns = [random.uniform(low, high, 40) for low, high in op.domain]
+    (ours,) = NativePlan(vector_graph(op, 40))(*columns)
+    exact = np.array([float(precise(op)(*row)) for row in zip(*columns, strict=True)])
+    assert_agree(ours, exact, ULP.get(op.name, USUAL_ULP) * EPS, 8 * EPS, op.name)
+
+
+# ------------------------------------------------------------------ whole functions
+
+
+def both_agree(graph: Graph, rows: list[list[Any]], relative: float = 1e-11) -> None:
+    """Both engines at each row of inputs; sums may cancel, so errors are measured against the largest output."""
+    native, masked = NativePlan(graph), NativePlan(graph, masked=True)
+    for inputs in rows:
+        with np.errstate(all="ignore"):
+            wanted = [np.array(value) for value in evaluate(graph, inputs)]
+        given_ = [np.ascontiguousarray(value) for value in inputs]
+        ours = native(*given_)
+        if not all(np.isfinite(value).all() for value in ours):
+            ours = masked(*given_)
+        flat = np.concatenate([np.ravel(value) for value in wanted])
+        largest = np.abs(flat[np.isfinite(flat)]).max(initial=0.0)
+        for a, b in zip(ours, wanted, strict=True):
+            assert_agree(a, b, relative, relative * largest, inputs)
+
+
+@pytest.mark.parametrize("name", library.names())
+def test_the_library(name: str) -> None:
+    objective = optcli.function(name).objective
+    random = np.random.default_rng(5)
+    size = objective.layout.size
+    places = [np.zeros(size), random.uniform(0.5, 2.0, size), random.normal(size=size) * 10.0]
+    inputs = [objective.inputs(x) for x in places]
+    both_agree(objective.gradient_graph, inputs)
+    doubled = [[*a, *b] for a, b in zip(inputs, inputs[1:] + inputs[:1], strict=True)]
+    both_agree(objective.product_graph, doubled)
+
+
+@settings(max_examples=120, derandomize=True, deadline=None, database=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 6))
+def test_random_texts(random: Random, depth: int) -> None:
+    objective = optcli.function(f"({text_of(random_tree(random, depth, tame=True), random)})").objective
+    both_agree(objective.gradient_graph, [list(x) for x in points(objective.layout.size)], 1e-9)
+
+
+@settings(max_examples=120, derandomize=True, deadline=None, database=None)
+@given(st.randoms(use_true_random=False))
+def test_random_graphs_of_arrays(random: Random) -> None:
+    graph = random_arrays(random, Builder())
+    numbers = np.random.default_rng(random.randrange(10**6))
+    rows = [[numbers.normal(size=node.shape) for node in graph.inputs] for _ in range(2)]
+    both_agree(gradient(Graph.of(graph.inputs, graph.outputs[:1])), rows, 1e-9)
+    both_agree(graph, rows, 1e-9)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 5))
+def test_random_texts_of_every_function(random: Random, depth: int) -> None:
+    """Jumps and poles included: the classes of results agree everywhere."""
+    objective = optcli.function(f"({text_of(random_tree(random, depth), random)})").objective
+    both_agree(objective.gradient_graph, [list(x) for x in points(objective.layout.size)], 1e-9)
+
+
+# ------------------------------------------------------------------ loops over vectors
+
+SIZES = (1, 2, 3, 5, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 1, 5000)
+INDEXED = [
+    ROSENBROCK,
+    "Sum(exp(x[i]) + x[i]**2, (i, 1, n))",
+    "Sum((x[i] - 2*x[i+1] + x[i+2])**2 + cos(x[i+3]), (i, 1, n))",
+    "Sum((x[i+2] - x[i])**4, (i, 1, n)) + x[1]*x[2]",
+    "Sum(Sum(exp(-x[i]*y[j])*j, (j, 1, 7))**2, (i, 1, n))",
+    "Sum(Sum(sin(x[i] + y[j])*z[i], (i, 1, n))**2, (j, 1, 5))",
+    "Sum(Sum(A*x[i]*x[j], (j, i, i+2))/i, (i, 1, n))",
+    "Sum(x[i]*y[i], (i, 1, n))**2 + norm(x)*sin(sum(y)/n)",
+    "Sum(Sum(M[i,j]*x[j], (j, 1, 3))**2 + sin(M[i,2]), (i, 1, n))",
+    "Product(1 + x[i]**2/n, (i, 1, n)) + Max(x[1], x[2])",
+    "Sum(where(x[i] > 0.3, x[i]**2, abs(x[i])), (i, 1, n)) - log(1 + Sum(x[i]**2, (i, 1, n)))",
+    "Sum(x[2*i-1]**2*x[2*i], (i, 1, n))",
+]
+
+
+@pytest.mark.parametrize("text", INDEXED)
+def test_loops_of_every_size(text: str) -> None:
+    random = np.random.default_rng(6)
+    sizes = SIZES[:6] if "Product" in text else SIZES[1:]
+    for n in sizes:
+        params = {name: value for name, value in {"n": float(n), "A": 1.5}.items() if name in text}
+        objective = build(text, params)
+        x = objective.inputs(random.uniform(0.1, 0.9, objective.layout.size))
+        v = objective.inputs(random.normal(size=objective.layout.size))
+        both_agree(objective.gradient_graph, [x], 1e-10)
+        both_agree(objective.product_graph, [[*x, *v]], 1e-10)

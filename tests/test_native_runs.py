@@ -1,0 +1,250 @@
+"""Whole runs in native code are the runs of the Python-driven loop: points, rows, statuses, counts, digits."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optcli.build import Objective, build, problem
+from optcli.optimize.methods import make
+from optcli.optimize.problem import PATIENCE, Problem
+from optcli.optimize.solve import Iterate, Result, Silent, Stop, solve
+
+pytest.importorskip("optcli.engine.native.llvm")
+
+DOCUMENT = "(1-x)**2 + 5*(y-x**2)**2"
+CHAIN = "Sum(100*(x[i+1] - x[i]**2)**2 + (1 - x[i])**2, (i, 1, n-1))"
+METHODS = ("gd", "momentum", "nesterov", "adam")
+
+
+@dataclass(frozen=True)
+class Rows(Silent):
+    """Keeps what it is shown."""
+
+    rows: list[Any] = field(default_factory=list)
+
+    def row(self, iterate: Iterate) -> None:
+        point = iterate.point
+        self.rows.append((point.iteration, point.value, point.x.copy(), point.gradient.copy()))
+
+
+def pair(text: str, params: dict[str, float] | None = None) -> tuple[Objective, Objective]:
+    """The objective with each engine."""
+    return build(text, params or {}, engine="native"), build(text, params or {}, engine="numpy")
+
+
+def run(
+    objective: Objective, start: Any, stop: Stop, method: str = "gd", every: int = 0, **more: Any
+) -> tuple[Result, list[Any], Problem]:
+    bounds = {key: more.pop(key, None) for key in ("lower", "upper")}
+    chosen = make(method, {key: more.pop(key) for key in list(more) if key != "maximize"})
+    made = problem(objective, method=chosen, **bounds, **more)
+    watch = Rows(every)
+    return solve(made, chosen, np.array(start, dtype=float), stop, watch), watch.rows, made
+
+
+def assert_same(
+    objectives: tuple[Objective, Objective], start: Any, stop: Stop, relative: float = 1e-12, **more: Any
+) -> Result:
+    (ours, rows, _), (wanted, others, _) = (run(objective, start, stop, **more) for objective in objectives)
+    assert ours.status == wanted.status
+    assert ours.iterations == wanted.iterations
+    assert ours.counts == wanted.counts
+    scale = np.abs(wanted.point.x).max(initial=1.0)
+    assert ours.point.iteration == wanted.point.iteration
+    assert ours.point.x == pytest.approx(wanted.point.x, rel=relative, abs=relative * scale, nan_ok=True)
+    assert ours.point.value == pytest.approx(wanted.point.value, rel=relative, abs=relative, nan_ok=True)
+    assert ours.iterate.x == pytest.approx(wanted.iterate.x, rel=relative, abs=relative * scale, nan_ok=True)
+    assert [row[0] for row in rows] == [row[0] for row in others]
+    for a, b in zip(rows, others, strict=True):
+        assert a[1] == pytest.approx(b[1], rel=relative, abs=relative)
+        assert a[2] == pytest.approx(b[2], rel=relative, abs=relative)
+        assert a[3] == pytest.approx(b[3], rel=relative, abs=relative * max(1.0, np.abs(b[3]).max()))
+    return ours
+
+
+# ------------------------------------------------------------------ methods, bounds, directions
+
+BOUNDS = {
+    "free": {},
+    "bounded": {"lower": [-0.5, -1.0], "upper": [0.5, 2.0]},
+    "one-sided": {"lower": [-math.inf, -1.0], "upper": [0.2, math.inf]},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", BOUNDS)
+@pytest.mark.parametrize("every", [0, 1, 7, 100])
+def test_scalar_runs(method: str, kind: str, every: int) -> None:
+    bounds = {key: np.array(value) for key, value in BOUNDS[kind].items()}
+    assert_same(pair(DOCUMENT), [-0.4, 1.0], Stop(iters=300, tol=0.0), method=method, every=every, lr=0.003, **bounds)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_maximize(method: str) -> None:
+    result = assert_same(pair("sin(x)*cos(y)"), [0.3, 0.2], Stop(iters=200), method=method, lr=0.05, maximize=True)
+    assert result.point.value < -0.5
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n", [3, 65, 1500, 40_000])
+@pytest.mark.parametrize("bounded", [False, True])
+def test_vector_runs(method: str, n: int, bounded: bool) -> None:
+    """In registers, in one call for many updates, and shared by threads."""
+    start = np.clip(np.random.default_rng(3).normal(size=n) * 0.1, -0.2, 0.3)
+    bounds = {"lower": np.full(n, -0.2), "upper": np.full(n, 0.3)} if bounded else {}
+    stop = Stop(iters=40, tol=0.0)
+    # adam divides by the size of a gradient, rounding and all: 1e-12 of the largest sum is more there
+    relative = 1e-12 if method != "adam" else 1e-9
+    assert_same(pair(CHAIN, {"n": float(n)}), start, stop, relative, method=method, every=9, lr=1e-4, **bounds)
+
+
+# ------------------------------------------------------------------ every stopping rule
+
+STOPS = {
+    "iterations": (DOCUMENT, [-1, 1], Stop(iters=123)),
+    "default tolerance": (DOCUMENT, [-1, 1], Stop(iters=100_000)),
+    "tolerance": (DOCUMENT, [-1, 1], Stop(tol=1e-3, iters=100_000)),
+    "no tolerance": (DOCUMENT, [0.9, 0.8], Stop(tol=0.0, iters=20_000)),
+    "target": (DOCUMENT, [-1, 1], Stop(target=0.01, iters=100_000)),
+    "target at the start": (DOCUMENT, [1, 1], Stop(target=0.01, iters=100)),
+    "evaluations": (DOCUMENT, [-1, 1], Stop(max_evals=77, iters=100_000)),
+    "one evaluation": (DOCUMENT, [-1, 1], Stop(max_evals=1, iters=100_000)),
+    "default limit": (DOCUMENT, [-1, 1], Stop()),
+    "nothing moves": ("sign(x)*0 + 1 + 0*y", [1, 1], Stop(iters=50, tol=0.0)),
+    "diverges": ("x**4 + y**2", [30, 1], Stop(iters=100)),
+    "unbounded": ("-exp(x) - y", [1, 1], Stop(iters=10_000)),
+    "leaves its domain": ("log(x) + y**2", [1, 1], Stop(iters=1000)),
+    "kink that is passed": ("abs(x) + abs(y)", [0.3, 0.2], Stop(iters=200)),
+    "zero times infinity": ("where(x > 0, sqrt(x), x**2) + (y - 1)**2", [-1, 3], Stop(iters=200)),
+    "zero times anything": ("x**2 + sqrt(y)**4", [1.0, 0.0], Stop(iters=40)),
+    "saddle": ("x**2 - y**2", [1, 0], Stop(iters=5000)),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+@pytest.mark.parametrize("method", ["gd", "momentum"])
+def test_stops(name: str, method: str) -> None:
+    text, start, stop = STOPS[name]
+    assert_same(pair(text), start, stop, 1e-11, method=method, lr=0.01)
+
+
+def test_the_signal_and_the_clock_are_seen_within_a_run() -> None:
+    objective, _ = pair(DOCUMENT)
+    asked = []
+
+    def interrupted() -> str | None:
+        asked.append(time.perf_counter())
+        return "SIGINT" if len(asked) > 5 else None
+
+    result, _, _ = run(objective, [-1, 1], Stop(iters=10**12, tol=0.0, signal=interrupted), lr=1e-9)
+    assert result.status == "interrupted"
+    assert 0 < result.iterations < 10**12
+    assert result.point.value <= 20.0
+    result, _, _ = run(objective, [-1, 1], Stop(iters=10**12, tol=0.0, max_time=0.05), lr=1e-9)
+    assert result.status == "limit"
+
+
+# ------------------------------------------------------------------ the same digits however it is cut
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n", [2, 1500, 40_000])
+def test_pieces_do_not_change_digits(method: str, n: int) -> None:
+    """With a row at each update, at every seventh and none; each advance begins anew."""
+    objective = build(CHAIN, {"n": float(n)}, engine="native")
+    start = np.random.default_rng(3).normal(size=n) * 0.1
+    ends = [
+        run(objective, start, Stop(iters=60, tol=0.0), method=method, every=every, lr=1e-4)[0].iterate.x
+        for every in (0, 1, 7)
+    ]
+    assert np.array_equal(ends[0], ends[1])
+    assert np.array_equal(ends[0], ends[2])
+
+
+@pytest.mark.parametrize("text", [CHAIN, "Sum(exp(-x[i]**2), (i, 1, n))", "Sum(x[i]*x[i+1]**2, (i, 1, n-1)) + norm(x)"])
+def test_threads_do_not_change_digits(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    n = 300_000
+    found = []
+    for count in ("1", "2", "3"):
+        monkeypatch.setenv("OPTCLI_THREADS", count)
+        objective = build(text, {"n": float(n)}, engine="native")
+        x = np.random.default_rng(1).normal(size=n)
+        value, slope = objective.value_and_gradient(x)
+        product = objective.hvp(x, np.cos(x))
+        result, _, _ = run(objective, x, Stop(iters=3, tol=0.0), method="adam", lr=1e-3)
+        found.append((value, slope, product, result.iterate.x))
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_long_vectors_are_written_over() -> None:
+    """A run holds two pairs of x and gradient, and the best one while it is another; none for each iteration."""
+    n = 40_000
+    objective = build(CHAIN, {"n": float(n)}, engine="native")
+    _, _, made = run(objective, np.full(n, 0.3), Stop(iters=30, tol=0.0), lr=1e-4)
+    loop = made._loop  # type: ignore[attr-defined]
+    assert not loop.serial
+    assert len(loop._made) + len(loop._spare) <= 4
+
+
+# ------------------------------------------------------------------ what must not be kept or hidden
+
+
+def test_a_result_is_not_written_over() -> None:
+    objective, _ = pair(DOCUMENT)
+    chosen = make("gd", {"lr": 0.01})
+    made = problem(objective, method=chosen)
+    first = solve(made, chosen, np.array([-1.0, 1.0]), Stop(iters=100))
+    kept = first.iterate.x.copy(), first.point.x.copy()
+    solve(made, chosen, np.array([3.0, 3.0]), Stop(iters=100))
+    assert np.array_equal(first.iterate.x, kept[0])
+    assert np.array_equal(first.point.x, kept[1])
+
+
+def test_the_start_of_a_long_run_is_kept() -> None:
+    n = 40_000
+    objective = build(CHAIN, {"n": float(n)}, engine="native")
+    start = np.full(n, 0.3)
+    result, _, _ = run(objective, start, Stop(iters=5, tol=0.0), lr=10.0)
+    assert np.array_equal(start, np.full(n, 0.3))
+    assert result.point.value <= objective.value(start)
+
+
+def test_other_methods_take_the_plain_way() -> None:
+    """A problem compiled for one method serves another as well."""
+    objective, _ = pair(DOCUMENT)
+    made = problem(objective, method=make("gd", {"lr": 0.01}))
+    other = make("adam", {"lr": 0.01})
+    wanted, _, _ = run(objective, [-1, 1], Stop(iters=50), method="adam", lr=0.01)
+    assert solve(made, other, np.array([-1.0, 1.0]), Stop(iters=50)).iterate.x == pytest.approx(
+        wanted.iterate.x, rel=1e-12
+    )
+
+
+def test_a_call_returns_within_patience() -> None:
+    """Calls are cut by what an iteration has cost so far, so that a signal never waits for a whole run."""
+    objective, _ = pair(DOCUMENT)
+    chosen = make("gd", {"lr": 1e-9})
+    made = problem(objective, method=chosen)
+    lengths: list[float] = []
+    called = made._loop._run  # type: ignore[attr-defined]
+
+    def timed(*args: Any) -> None:
+        began = time.perf_counter()
+        called(*args)
+        lengths.append(time.perf_counter() - began)
+
+    made._loop._run = timed  # type: ignore[attr-defined]
+    calls = []
+    clock = time.perf_counter
+    stop = Stop(iters=40_000_000, tol=0.0)
+    solve(made, chosen, np.array([-1.0, 1.0]), replace(stop, signal=lambda: calls.append(clock())))
+    assert len(lengths) > len(calls) > 1  # several calls an advance, and more than one advance
+    assert sorted(lengths)[len(lengths) // 2] < PATIENCE
