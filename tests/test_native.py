@@ -17,12 +17,11 @@ from test_engine import ROSENBROCK, points, random_arrays
 
 import optcli
 from optcli import library
-from optcli.autograd import ops
-from optcli.autograd.gradient import gradient, hessian_vector_product
+from optcli.autograd.gradient import gradient
 from optcli.autograd.graph import Builder, Graph
 from optcli.autograd.ops import OPS, Op
 from optcli.build import build
-from optcli.engine.native.plan import Evaluator, NativePlan
+from optcli.engine.native.plan import NativePlan
 from optcli.engine.native.program import BLOCK
 from optcli.engine.numpy_engine import evaluate
 
