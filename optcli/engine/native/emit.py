@@ -112,7 +112,7 @@ class Emitter:
         if self.program.alone:
             body = "\n".join(f"  {call}" for call in calls)
             self.functions.append(
-                f"; everything in its order\ndefine void @evaluate(ptr %t) {{\n{body}\n  ret void\n}}"
+                f"; everything in its order\ndefine void @evaluate(ptr %t) noinline {{\n{body}\n  ret void\n}}"
             )
         self.arrays.append((SCALARS, max(1, self._scalars)))
         return Code(self.functions, self.arrays, self.slots, self.loops, list(self.called_back.values()))
@@ -140,7 +140,7 @@ class Emitter:
         self.scalars(lines, nodes, {}, pointer)
         body = "\n".join(lines.out)
         about = f"; {len(nodes)} scalars" + (f", after {len(zeros)} arrays of zeros" if zeros else "")
-        self.functions.append(f"{about}\ndefine void {name}(ptr %t) {{\n{body}\n  ret void\n}}")
+        self.functions.append(f"{about}\ndefine void {name}(ptr %t) noinline {{\n{body}\n  ret void\n}}")
 
     def scalars(
         self,
@@ -153,12 +153,7 @@ class Emitter:
         """Scalar nodes in their order; `known` are operands at hand. With `keep` what others want is stored as well."""
         for node in nodes:
             if isinstance(node.op, Op):
-                product = merged(node)
-                if product is None:
-                    args = [self.scalar(lines, arg, known, pointer) for arg in node.args]
-                else:
-                    args = [double(product[0]), self.scalar(lines, product[1], known, pointer)]
-                value = self.elementwise(lines, node, f"%n{node.number}", args)
+                value = self.operation(lines, node, lambda arg: self.scalar(lines, arg, known, pointer), known)
             else:
                 value = self.entry(lines, self.program.views[node], pointer)
             known[node] = value
@@ -166,10 +161,16 @@ class Emitter:
                 place = self.places[node]
                 lines.store(value, pointer(place.slot), place.offset)
 
-    def elementwise(self, lines: Lines, node: Node, name: str, args: Sequence[str]) -> str:
+    def operation(self, lines: Lines, node: Node, operand: Callable[[Node], str], known: Mapping[Node, str]) -> str:
+        """An elementwise node; `operand` gives those of its arguments, `known` holds what this function computed."""
+        name = f"%n{node.number}"
+        product = merged(node)
+        if product is not None and (product[1] in known or product[1] in self.places):
+            lines.add(f"{name} = fmul double {double(product[0])}, {operand(product[1])}")
+            return name
         if not node.op.native:
             self.called_back[node.op.name] = node.op
-        return elementwise(lines, node, name, args, self.masked)
+        return elementwise(lines, node, name, [operand(arg) for arg in node.args], self.masked)
 
     def scalar(self, lines: Lines, node: Node, known: dict[Node, str], pointer: Callable[[int], str]) -> str:
         """The operand of a scalar node: a constant, a value at hand, or a load."""

@@ -38,7 +38,7 @@ body:
   %v = load double, ptr %a
   %u = fadd double %s, %v
   %j = add i64 %i, 1
-  br label %loop
+  br label %loop, !llvm.loop !0
 done:
   ret double %s
 }"""
@@ -72,7 +72,7 @@ body:
   %new = fadd double %old, %v
   store double %new, ptr %q
   %j.next = add i64 %j, 1
-  br label %head
+  br label %head, !llvm.loop !0
 block.end:
   %b.next = add i64 %b, 1
   br label %block
@@ -81,6 +81,12 @@ done:
 }"""
 
 
+# short loops, of which vectors would only make more code
+AS_IT_IS = """
+!0 = distinct !{!0, !1, !2}
+!1 = !{!"llvm.loop.vectorize.enable", i1 false}
+!2 = !{!"llvm.loop.unroll.disable"}
+"""
 OURS = {"@pairwise": PAIRWISE, "@hand_on": HAND_ON}
 
 
@@ -178,18 +184,36 @@ def _power(lines: Lines, x: str, power: int) -> str:
 
 
 def merged(node: Node) -> tuple[float, Node] | None:
-    """c·y for a product c·(d·y) of constants, where that is exact: one of them is a power of two, none is below 1."""
-    if node.op is not ops.mul:
+    """c·y for products of constants one on the other, and their negatives, where that changes no digit.
+
+    It does not where all of them but one are powers of two, and none is below 1: nothing is lost below, nothing
+    overflows that did not.
+    """
+    scaled = _scaled(node)
+    if scaled is None:
         return None
-    outer, inner = node.args
-    if inner.op is not ops.mul or outer.shape != () or inner.args[0].shape != ():
+    c, rest = scaled
+    found = None
+    while (inner := _scaled(rest)) is not None:
+        d, y = inner
+        exact = 0.5 in (abs(math.frexp(c)[0]), abs(math.frexp(d)[0])) and math.isfinite(c * d)
+        if not (exact and abs(c) >= 1.0 and abs(d) >= 1.0):
+            break
+        c, rest = c * d, y
+        found = c, rest
+    return found
+
+
+def _scaled(node: Node) -> tuple[float, Node] | None:
+    """(c, y) where a node is c·y with a finite constant."""
+    if node.op is ops.neg:
+        return -1.0, node.args[0]
+    if node.op is not ops.mul and node.op is not ops.chain:
         return None
-    c, d = outer.value, inner.args[0].value
-    if c is None or d is None or not (1.0 <= abs(c) < math.inf and 1.0 <= abs(d) < math.inf):
-        return None
-    if 0.5 not in (abs(math.frexp(c)[0]), abs(math.frexp(d)[0])) or not math.isfinite(c * d):
-        return None
-    return float(c * d), inner.args[1]
+    for constant, rest in (node.args, node.args[::-1]):
+        if constant.value is not None and constant.shape == () and math.isfinite(constant.value):
+            return float(constant.value), rest
+    return None
 
 
 def finish(functions: Iterable[str], vectors: Mapping[str, str]) -> str:
@@ -222,4 +246,5 @@ def finish(functions: Iterable[str], vectors: Mapping[str, str]) -> str:
     keep = f'@llvm.compiler.used = appending global [{len(groups)} x ptr] [{used}], section "llvm.metadata"\n'
     attributes = "".join(f"attributes #{numbers[name]} = {{ {text} }}\n" for name, text in groups.items())
     head = "\n".join([*declared.values(), keep if groups else ""])
-    return f"{head}\n{CALL.sub(with_group, text)}\n{attributes}"
+    foot = AS_IT_IS if "!llvm.loop" in text else ""
+    return f"{head}\n{CALL.sub(with_group, text)}\n{attributes}{foot}"

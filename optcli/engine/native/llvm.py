@@ -65,7 +65,11 @@ def vectors() -> Mapping[str, str]:
 
 
 def compile_text(text: str, called_back: list[Op], vectorize: bool) -> Compiled:
-    """Machine code of a module. Raises RuntimeError where LLVM refuses or a function is missing."""
+    """Machine code of a module. Raises RuntimeError where LLVM refuses or a function is missing.
+
+    Without `vectorize` no optimization pass is run: straight code is written as it shall be, only its instructions are
+    chosen with care, or for a long text at once.
+    """
     keep = [_call_back(op) for op in called_back]
     if len(text) < LONG:
         return _compile(text, keep, vectorize)
@@ -79,7 +83,7 @@ def _compile(text: str, keep: list[Any], vectorize: bool) -> Compiled:
     machine = target.create_target_machine(cpu=cpu, features=features, opt=2 if short else 0, jit=True)
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    options = binding.create_pipeline_tuning_options(speed_level=3 if short else 1)
+    options = binding.create_pipeline_tuning_options(speed_level=3 if short and vectorize else 0 if short else 1)
     options.loop_vectorization = vectorize
     options.slp_vectorization = False
     options.loop_unrolling = vectorize

@@ -76,7 +76,7 @@ def _double_of(lines: Lines, bits: str) -> str:
 
 def _function(head: str, lines: Lines) -> str:
     body = "\n".join(lines.out)
-    return f"define {head} {{\n{body}\n}}"
+    return f"define {head} noinline {{\n{body}\n}}"
 
 
 def update_function(loop: Loop) -> str:
@@ -146,11 +146,19 @@ class _After:
     moved: str  # i1
 
 
+def _limits(lines: Lines) -> None:
+    """What the rules compare with, loaded once: `%limitK`, `%until`, and whether the run ends where nothing moves."""
+    for k in (TARGET, TOLERANCE, RELATIVE, SCALE, CAP):
+        lines.add(f"%limit{k} = load double, ptr {lines.at('%numbers', k)}")
+    lines.add(f"%until = load i64, ptr {lines.at('%counts', UNTIL, 'i64')}")
+    lines.add(f"%rests = icmp ne i64 {lines.load('%counts', REST, 'i64')}, 0")
+
+
 def _judge(lines: Lines, after: _After, best_value: str, best_norm: str) -> tuple[str, str]:
     """(whether the point is the lowest finite one, whether to return), both i1."""
 
     def number(k: int) -> str:
-        return lines.load("%numbers", k)
+        return f"%limit{k}"
 
     def both(a: str, b: str) -> str:
         return lines.new(f"and i1 {a}, {b}")
@@ -173,10 +181,8 @@ def _judge(lines: Lines, after: _After, best_value: str, best_norm: str) -> tupl
     small = either(small, lines.new(f"fcmp ole double {after.norm}, {number(TOLERANCE)}"))
     active = lines.new(f"fcmp oge double {number(TOLERANCE)}, 0.0")
     reached = lines.new(f"fcmp ole double {after.value}, {number(TARGET)}")
-    until = lines.load("%counts", UNTIL, "i64")
-    ended = lines.new(f"icmp sge i64 {after.done}, {until}")
-    rest = lines.new(f"icmp ne i64 {lines.load('%counts', REST, 'i64')}, 0")
-    still = both(rest, lines.new(f"xor i1 {after.moved}, true"))
+    ended = lines.new(f"icmp sge i64 {after.done}, %until")
+    still = both("%rests", lines.new(f"xor i1 {after.moved}, true"))
     stop = either(either(both(small, active), reached), either(ended, still))
     return better, either(stop, lines.new(f"xor i1 {finite}, true"))
 
@@ -185,9 +191,9 @@ def _quick(lines: Lines, value: str, norm: str, largest: str) -> None:
     """Go to %quick where the point is certainly the lowest and no rule can hold, to %slow where that must be judged."""
     tests = [
         f"icmp slt i64 {largest}, {int(double(math.inf), 16)}",
-        f"fcmp ogt double {norm}, {lines.load('%numbers', CAP)}",
-        f"fcmp ogt double {value}, {lines.load('%numbers', TARGET)}",
-        f"icmp slt i64 %k.next, {lines.load('%counts', UNTIL, 'i64')}",
+        f"fcmp ogt double {norm}, %limit{CAP}",
+        f"fcmp ogt double {value}, %limit{TARGET}",
+        "icmp slt i64 %k.next, %until",
     ]
     for k, test in enumerate(tests):
         lines.add(f"br i1 {lines.new(test)}, label %quick{k}, label %slow")
@@ -198,8 +204,7 @@ def _quick(lines: Lines, value: str, norm: str, largest: str) -> None:
     lines.label("flat")
     lines.add(f"br i1 {lines.new(f'fcmp ole double {norm}, %bn')}, label %still, label %slow")
     lines.label("still")
-    rest = lines.load("%counts", REST, "i64")
-    lines.add(f"br i1 {lines.new(f'icmp eq i64 {rest}, 0')}, label %quick, label %slow")
+    lines.add("br i1 %rests, label %slow, label %quick")
     lines.label("quick")
     lines.add("br label %on")
 
@@ -219,6 +224,7 @@ def straight_run(loop: Loop, emitter: Emitter) -> str:
     upper = [head.load(ends[1], j) if loop.bounds else "0.0" for j in range(n)]
     carried |= {name: head.load("%numbers", k) for name, k in (("f", VALUE), ("bf", BEST_VALUE), ("bn", BEST_NORM))}
     k0, bk0 = head.load("%counts", DONE, "i64"), head.load("%counts", BEST_AT, "i64")
+    _limits(head)
     own0 = head.new(f"icmp ne i64 {head.load('%counts', OWN, 'i64')}, 0")
     head.add("br label %loop")
 
@@ -304,6 +310,7 @@ def vector_run(loop: Loop) -> str:
     x0, g0, x1, g1, best_x, best_g, state, lower, upper = (lines.load("%t", slot, "ptr") for slot in loop.slots)
     k0, bk0 = lines.load("%counts", DONE, "i64"), lines.load("%counts", BEST_AT, "i64")
     f0, bf0, bn0 = (lines.load("%numbers", k) for k in (VALUE, BEST_VALUE, BEST_NORM))
+    _limits(lines)
     own0 = lines.new(f"icmp ne i64 {lines.load('%counts', OWN, 'i64')}, 0")
     x_slot, g_slot = lines.at("%t", 1, "ptr"), lines.at("%t", 3, "ptr")
     lines.add("%moved = alloca i64")

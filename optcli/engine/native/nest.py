@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optcli.autograd.graph import Constant, Node
 from optcli.autograd.structural import Sum
-from optcli.engine.native.lines import Lines, double, merged
+from optcli.engine.native.lines import Lines, double
 from optcli.engine.native.program import BLOCK, Kernel, View, contiguous, needed, spread
 from optcli.engine.native.sweep import Sweep
 
@@ -116,17 +116,14 @@ class Nest:
         body = "\n".join(self.lines.out)
         arguments = ", ".join([*pointers, *scalars, *ends])
         about = f"; block %b of {self.name}: rows %o0 to %o1, entries %i0 to %i1 of each"
-        self.emitter.functions.append(f"{about}\ndefine internal void {self.name}.block({arguments}) {{\n{body}\n}}")
+        self.emitter.functions.append(
+            f"{about}\ndefine internal void {self.name}.block({arguments}) noinline {{\n{body}\n}}"
+        )
 
     def _values(self, inner: Lines) -> dict[Node, str]:
         values: dict[Node, str] = {}
         for node in self.order:
-            product = merged(node)
-            if product is None:
-                args = [self._value(inner, arg, values) for arg in node.args]
-            else:
-                args = [double(product[0]), self._value(inner, product[1], values)]
-            values[node] = self.emitter.elementwise(inner, node, f"%n{node.number}", args)
+            values[node] = self.emitter.operation(inner, node, lambda arg: self._value(inner, arg, values), values)
         return values
 
     def _value(self, inner: Lines, node: Node, values: dict[Node, str]) -> str:
@@ -238,7 +235,9 @@ class Nest:
         body = "\n".join(lines.out)
         shape = " × ".join(map(str, kernel.shape)) or "1"
         about = f"; blocks %b0 to %b1 of a loop over {shape}, {kernel.blocks} in all"
-        self.emitter.functions.append(f"{about}\ndefine void {self.name}(ptr %t, i64 %b0, i64 %b1) {{\n{body}\n}}")
+        self.emitter.functions.append(
+            f"{about}\ndefine void {self.name}(ptr %t, i64 %b0, i64 %b1) noinline {{\n{body}\n}}"
+        )
 
     @staticmethod
     def _least(lines: Lines, value: str, most: int) -> str:
@@ -258,4 +257,4 @@ class Nest:
         lines.add("ret void")
         body = "\n".join(lines.out)
         about = f"; add up what the blocks of {self.name} left"
-        self.emitter.functions.append(f"{about}\ndefine void {self.name}.end(ptr %t) {{\n{body}\n}}")
+        self.emitter.functions.append(f"{about}\ndefine void {self.name}.end(ptr %t) noinline {{\n{body}\n}}")

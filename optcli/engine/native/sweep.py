@@ -117,7 +117,8 @@ class Sweep:
         lines.store(lines.new(f"fadd double {old}, {value}"), pointer, index)
         lines.add(f"%{name}.next = add nsw i64 %{name}.i, 1")
         lines.add(f"%{name}.more = icmp slt i64 %{name}.next, {end}")
-        lines.add(f"br i1 %{name}.more, label %{name}, label %{name}.done")
+        short = "" if name.startswith("own") else ", !llvm.loop !0"
+        lines.add(f"br i1 %{name}.more, label %{name}, label %{name}.done{short}")
         lines.label(f"{name}.done")
 
     def end(self, lines: Lines, pointer: Callable[[int], str], k: int) -> None:
