@@ -10,7 +10,7 @@ import numpy as np
 from optcli.autograd.gradient import gradient
 from optcli.autograd.graph import Graph
 from optcli.engine.native.loop import Limits, Loop, Spot, Stand
-from optcli.optimize.iterate import Array, Iterate, Point
+from optcli.optimize.iterate import Array, Iterate, Point, all_finite
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.problem import PATIENCE, Problem
 
@@ -25,7 +25,8 @@ class CompiledProblem(Problem):
 
     Products of adjoints and partials are compiled without the rule that zero times anything is zero, which is right
     wherever the result is finite; where it is not, the code that has the rule decides, and from then on goes on.
-    Vectors of an iterate that `advance` was given may be written over once it is called with a later one.
+    Vectors of an iterate that `advance` was given may be written over once it is called with a later one; its gradient
+    as soon as two updates are made.
     Raises RuntimeError where LLVM refuses.
     """
 
@@ -60,7 +61,7 @@ class CompiledProblem(Problem):
 
     def _evaluate(self, x: Array) -> tuple[float, Array]:
         value, slope = self._loop.evaluate(x)
-        if self._loop.may_mask and not (math.isfinite(value) and np.isfinite(slope).all()):
+        if self._loop.may_mask and not (math.isfinite(value) and all_finite(slope)):
             value, slope = self._masked(x, value, slope)
         return value, slope
 

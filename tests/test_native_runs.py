@@ -189,13 +189,15 @@ def test_threads_do_not_change_digits(text: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_long_vectors_are_written_over() -> None:
-    """A run holds two pairs of x and gradient, and the best one while it is another; none for each iteration."""
+    """A run holds two points with their gradients, and the best one while that is another."""
     n = 40_000
     objective = build(CHAIN, {"n": float(n)}, engine="native")
-    _, _, made = run(objective, np.full(n, 0.3), Stop(iters=30, tol=0.0), lr=1e-4)
-    loop = made._loop  # type: ignore[attr-defined]
-    assert not loop.serial
-    assert len(loop._made) + len(loop._spare) <= 4
+    for rate, most in ((1e-4, 4), (1e-3, 6)):
+        for every in (0, 1):
+            _, _, made = run(objective, np.full(n, 0.3), Stop(iters=30, tol=0.0), lr=rate, every=every)
+            loop = made._loop  # type: ignore[attr-defined]
+            assert not loop.serial
+            assert len(loop._pool.lent) + len(loop._pool.spare) <= most + 2 * every
 
 
 # ------------------------------------------------------------------ what must not be kept or hidden

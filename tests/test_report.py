@@ -53,6 +53,7 @@ def made(layout: Layout, values: list[float], entry: float = 0.1, **changes: Any
         method="gd",
         settings={"lr": 0.01, "iters": 1000},
         engine="numpy",
+        notes=(),
         seed=0,
         start=np.full(layout.size, -1.0),
         start_origin="library",

@@ -101,6 +101,11 @@ def lower(best: Point | None, point: Point) -> Point | None:
     return point if point.value == best.value and point.gradient_norm <= best.gradient_norm else best
 
 
+def largest_entry(array: Array) -> float:
+    """The largest |entry|, NaN if any is NaN. Two reductions rather than abs: no temporary."""
+    return max(abs(float(np.maximum.reduce(array))), abs(float(np.minimum.reduce(array))))
+
+
 def all_finite(array: Array) -> bool:
     """Whether no entry is NaN or infinite, in one pass and without a temporary where that is so.
 

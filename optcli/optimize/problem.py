@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optcli.optimize.iterate import Array, Iterate
+from optcli.optimize.iterate import Array, Iterate, largest_entry
 
 if TYPE_CHECKING:
     from optcli.optimize.methods.method import Method
@@ -81,8 +81,7 @@ class Problem:
         """The largest |entry| of x − P(x − g), which is g where there are no bounds; NaN if any entry is NaN."""
         if self.bounded:
             g = x - self.project(x - g)
-        # Two reductions rather than abs: no temporary. Both are NaN where any entry is.
-        return max(abs(float(np.maximum.reduce(g))), abs(float(np.minimum.reduce(g))))
+        return largest_entry(g)
 
     def overflow(self, x: Array) -> bool:
         """Whether what is not finite at the finite x came from overflow; where no test was given: |x| > FAR."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from optcli.errors import UsageError
-from optcli.optimize.iterate import Iterate, Point, all_finite
+from optcli.optimize.iterate import Iterate, Point, all_finite, largest_entry
 from optcli.optimize.problem import Problem
 from optcli.optimize.status import ENDINGS, Ending
 
@@ -169,7 +169,7 @@ class Check:
             "extremum": "maximum" if stop.maximize else "minimum",
             "norm": point.gradient_norm,
             "tol": self.tolerance(point.value),
-            "size": float(np.max(np.abs(point.x))),
+            "size": largest_entry(point.x),
             "what": "gradient" if math.isfinite(point.value) else "value",
             "culprit": _culprit(point, sign),
             "failure": iterate.failure,

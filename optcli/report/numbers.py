@@ -30,8 +30,9 @@ def largest(values: Iterable[float]) -> float:
     """The largest absolute entry, which is what `norm` means in every report; NaN if any entry is NaN."""
     import numpy as np
 
-    entries = np.abs(np.asarray(values, dtype=np.float64))
-    return float(entries.max()) if entries.size else 0.0
+    entries = np.asarray(values, dtype=np.float64)
+    # two reductions rather than abs: no temporary beside a long vector
+    return max(abs(float(entries.max())), abs(float(entries.min()))) if entries.size else 0.0
 
 
 def vector(values: Sequence[float], digits: int, room: int | None = None, most: int = LONG) -> str:

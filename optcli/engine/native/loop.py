@@ -89,6 +89,32 @@ class Stand:
     moved: bool = True
 
 
+class _Pool:
+    """Vectors of one length: those lent out, and those that may be written over."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.lent: list[Array] = []
+        self.spare: list[Array] = []
+
+    def take(self) -> Array:
+        vector = self.spare.pop() if self.spare else np.empty(self._size)
+        self.lent.append(vector)
+        return vector
+
+    def adopt(self, vector: Array) -> None:
+        """Lend out one that was made elsewhere, unless it is already."""
+        if not any(vector is other for other in self.lent):
+            self.lent.append(vector)
+
+    def keep(self, *spots: Spot | None) -> None:
+        """What none of `spots` needs is spare."""
+        needed = [vector for spot in spots if spot is not None for vector in (spot.x, spot.gradient)]
+        lent, self.lent = self.lent, []
+        for vector in lent:
+            (self.lent if any(vector is other for other in needed) else self.spare).append(vector)
+
+
 class Loop:
     """A method on an objective, compiled. `graph` has the outputs (value, gradient parts…), all inputs one vector.
 
@@ -119,8 +145,7 @@ class Loop:
         self._run = self.plan.function("run", *[ctypes.c_void_p] * 3) if self.serial else None
         self._numbers, self._counts = np.zeros(9), np.zeros(6, dtype=np.int64)
         self._pace = 0.0  # seconds an iteration took
-        self._made: dict[int, tuple[Array, Array]] = {}  # pairs (x, gradient) of long vectors that are in use
-        self._spare: list[tuple[Array, Array]] = []  # and those that may be written over
+        self._pool = _Pool(self.size)
 
     @property
     def may_mask(self) -> bool:
@@ -207,15 +232,15 @@ class Loop:
     def _run_shared(self, stand: Stand, limits: Limits, deadline: float) -> Stand:
         """The same for long vectors: each part is cut into pieces that threads share.
 
-        Vectors made here that no spot needs any more are written over; where the caller's run began stays as it is
-        until a second update.
+        Vectors that no spot needs any more are written over: those of earlier calls at once, and from the second update
+        on the gradient where this call began.
         """
         state = np.array(stand.state).reshape(self.states, self.size)
         spot, best = stand.spot, stand.best
         began: Spot | None = stand.spot
+        self._pool.keep(began, best)
         while True:
-            x, g = self._spare.pop() if self._spare else (np.empty(self.size), np.empty(self.size))
-            self._made[id(x)] = x, g
+            x, g = self._pool.take(), self._pool.take()
             number = spot.iteration + 1
             changed = self._update_shared(spot, state, x, number)
             at = np.empty(1)
@@ -223,23 +248,16 @@ class Loop:
             value, (norm, largest) = float(at[0]), self._norm_shared(x, g)
             after = Spot(number, x, value, g, norm, math.isfinite(value + norm) and math.isfinite(largest))
             moved = changed or value != spot.value
-            left = [spot, best]
             if after.finite and (best is None or value < best.value or (value == best.value and norm <= best.norm)):
                 best = after
             spot = after
-            self._release([one for one in left if one is not began], spot, best)
             stops = not after.finite or value <= limits.target or norm <= limits.of(value)
             if stops or number >= limits.until or (limits.rest and not moved) or time.perf_counter() >= deadline:
                 return Stand(spot, best, tuple(state), moved)
             if began is not None:
-                self._release([began], spot, best)
+                self._pool.adopt(began.gradient)
                 began = None
-
-    def _release(self, left: list[Spot | None], *used: Spot | None) -> None:
-        needed = [one.x for one in used if one is not None]
-        for one in left:
-            if one is not None and not any(one.x is x for x in needed) and id(one.x) in self._made:
-                self._spare.append(self._made.pop(id(one.x)))
+            self._pool.keep(spot, best)
 
     def _update_shared(self, spot: Spot, state: Array, x: Array, number: int) -> bool:
         run = self.plan.function("update", *[ctypes.c_void_p] * 7, ctypes.c_double, *[ctypes.c_int64] * 3)

@@ -141,6 +141,8 @@ class NativePlan:
             self.function("evaluate")(self.at)
         else:
             self._piecewise()
+        for slot in range(1, self._first_output + len(outputs)):
+            del self._memory[slot]  # long vectors live no longer than their owners want
 
     def bind(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
         table = self.table
