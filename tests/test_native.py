@@ -184,6 +184,9 @@ INDEXED = [
     "Product(1 + x[i]**2/n, (i, 1, n)) + Max(x[1], x[2])",
     "Sum(where(x[i] > 0.3, x[i]**2, abs(x[i])), (i, 1, n)) - log(1 + Sum(x[i]**2, (i, 1, n)))",
     "Sum(x[2*i-1]**2*x[2*i], (i, 1, n))",
+    "Sum(Sum(Sum(sin(x[i]*y[j] + z[k]), (k, 1, 3))**2, (j, 1, 4))**2, (i, 1, n))",
+    "Sum(Sum(Sum(sin(x[i]*y[j] + z[k]), (k, 1, n))**2, (j, 1, 4))**2, (i, 1, 3))",
+    "Sum(Sum(Sum(exp(T[i,j,k]), (j, 1, 2))**2, (i, 1, 3))*x[k], (k, 1, n))",
 ]
 
 

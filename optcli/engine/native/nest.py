@@ -55,8 +55,13 @@ class Nest:
         values = self._values(inner)
         sums = [self._value(inner, node.args[0], values) for node in kernel.sums]
         self._writes(inner, values)
+        added = {}  # what one row adds to a sum over the innermost axis and perhaps others
         for node in kernel.partial_sums:
-            self._partial(inner, node, self._value(inner, node.args[0], values))
+            value = self._value(inner, node.args[0], values)
+            if self._strides(node)[-1] == 0:
+                added[node] = value
+            else:
+                self._add(inner, node, value)
         before = f"%{'row' if deep > 1 else 'entry'}"
         if deep == 0:
             lines.out += [*self.hoisted.out, *inner.out]
@@ -79,11 +84,15 @@ class Nest:
                 else:
                     lines.add(f"%x0 = add i64 {rest}, 0")
         lines.out += self.hoisted.out
+        self.hoisted = lines  # from here on what does not vary along the innermost axis comes after it
         lines.add("br label %loop")
         lines.label("loop")
         lines.add(f"%i = phi i64 [%i0, {before}], [%i.next, %loop]")
         for k in range(len(sums)):
             lines.add(f"%s{k} = phi double [{f'%r{k}' if deep > 1 else '0.0'}, {before}], [%s{k}.next, %loop]")
+        for k, value in enumerate(added.values()):
+            lines.add(f"%q{k} = phi double [0.0, {before}], [%q{k}.next, %loop]")
+            inner.add(f"%q{k}.next = fadd reassoc nsz double %q{k}, {value}")
         lines.out += inner.out
         for k, value in enumerate(sums):
             lines.add(f"%s{k}.next = fadd reassoc nsz double %s{k}, {value}")
@@ -97,6 +106,8 @@ class Nest:
             lines.label("row.end")
             for k in range(len(sums)):
                 lines.add(f"%s{k}.out = phi double [%s{k}.next, %loop.end]")
+            for k, node in enumerate(added):
+                self._add(lines, node, f"%q{k}.next")
             lines.add("%o.next = add nuw nsw i64 %o, 1")
             lines.add("%o.more = icmp slt i64 %o.next, %o1")
             lines.add("br i1 %o.more, label %row, label %end")
@@ -196,15 +207,20 @@ class Nest:
         pointer, index = self._address(inner, view)
         return inner.load(pointer, index)
 
-    def _partial(self, inner: Lines, node: Node, value: str) -> None:
+    @staticmethod
+    def _strides(node: Node) -> tuple[int, ...]:
+        """Of a sum over some axes, along the axes of what it sums."""
         op = node.op
         assert isinstance(op, Sum)
         kept = iter(contiguous(node.shape))
-        strides = tuple(0 if d in op.axes else next(kept) for d in range(len(op.source)))
+        return tuple(0 if d in op.axes else next(kept) for d in range(len(op.source)))
+
+    def _add(self, lines: Lines, node: Node, value: str) -> None:
+        """Add to the entry of a sum that belongs to the row, or to the entry where the loop is."""
         place = self.emitter.places[node]
-        pointer, index = self.pointer(place.slot), self._index(inner, strides, place.offset)
-        old = inner.load(pointer, index)
-        inner.store(inner.new(f"fadd reassoc nsz double {old}, {value}"), pointer, index)
+        pointer, index = self.pointer(place.slot), self._index(lines, self._strides(node), place.offset)
+        old = lines.load(pointer, index)
+        lines.store(lines.new(f"fadd double {old}, {value}"), pointer, index)
 
     # ------------------------------------------------------------ all blocks
 
