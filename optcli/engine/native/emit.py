@@ -14,9 +14,7 @@ from optcli.autograd.graph import Constant, Input, Node
 from optcli.autograd.ops import Op
 from optcli.engine.native.lines import Lines, double, elementwise, merged
 from optcli.engine.native.nest import Nest
-from optcli.engine.native.program import Kernel, Program, View
-
-SCALARS = 0  # the slot of the scalars
+from optcli.engine.native.program import SCALARS, Kernel, Program, View
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,10 @@ class Code:
 
 
 class Emitter:
-    """Writes the functions of one Program; `places` says where the caller wants inputs and outputs."""
+    """Writes the functions of one Program; `inputs` and `outputs` say where the caller wants them.
+
+    With `watch` each loop leaves the sum of what it writes, which is finite only if all of that is.
+    """
 
     def __init__(
         self,
@@ -48,9 +49,13 @@ class Emitter:
         outputs: Sequence[Place],
         slots: int,
         masked: bool,
+        watch: bool = False,
     ) -> None:
         self.program = program
         self.masked = masked
+        self.watch = watch
+        self.watched: set[Node] = set()  # the nodes whose entries are in a watched sum
+        self.watch_places: list[int] = []  # where those sums stand among the scalars
         self.places: dict[Node, Place] = dict(inputs)
         self.outputs = outputs
         self.slots = slots
@@ -94,6 +99,12 @@ class Emitter:
         self.arrays.append((self.slots, content))
         self.slots += 1
         return self.slots - 1
+
+    def watch_place(self) -> int:
+        """A new place for a watched sum."""
+        self.watch_places.append(self._scalars)
+        self._scalars += 1
+        return self._scalars - 1
 
     def code(self) -> Code:
         calls = []

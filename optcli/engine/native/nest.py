@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from optcli.autograd.graph import Constant, Node
 from optcli.autograd.structural import Sum
 from optcli.engine.native.lines import Lines, double
-from optcli.engine.native.program import BLOCK, Kernel, View, contiguous, needed, spread
+from optcli.engine.native.program import BLOCK, SCALARS, Kernel, View, contiguous, needed, spread
 from optcli.engine.native.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Nest:
         self.slots: dict[int, str] = {}
         self.outer: dict[Node, str] = {}  # scalars, loaded before the blocks
         self.partials = [emitter.slot(max(1, kernel.blocks)) for _ in kernel.sums]
+        self.watched = emitter.watch and bool(kernel.shape) and bool(kernel.stores or kernel.additions)
+        self.watch_slot = emitter.slot(max(1, kernel.blocks)) if self.watched else -1
         self.sweep: list[Sweep] = []
         if kernel.sweeps:
             for target, group in kernel.targets().items():
@@ -55,6 +57,10 @@ class Nest:
         values = self._values(inner)
         sums = [self._value(inner, node.args[0], values) for node in kernel.sums]
         self._writes(inner, values)
+        places = list(self.partials)
+        if self.watched:
+            sums.append(self._written(inner, values))
+            places.append(self.watch_slot)
         added = {}  # what one row adds to a sum over the innermost axis and perhaps others
         for node in kernel.partial_sums:
             value = self._value(inner, node.args[0], values)
@@ -65,8 +71,8 @@ class Nest:
         before = f"%{'row' if deep > 1 else 'entry'}"
         if deep == 0:
             lines.out += [*self.hoisted.out, *inner.out]
-            for k, value in enumerate(sums):
-                lines.store(value, self.pointer(self.partials[k]), "%b")
+            for place, value in zip(places, sums, strict=True):
+                lines.store(value, self.pointer(place), "%b")
             lines.add("ret void")
             self._close()
             return
@@ -113,8 +119,8 @@ class Nest:
             lines.add("br i1 %o.more, label %row, label %end")
             lines.label("end")
             last = [f"%s{k}.out" for k in range(len(sums))]
-        for k, value in enumerate(last):
-            lines.store(value, self.pointer(self.partials[k]), "%b")
+        for place, value in zip(places, last, strict=True):
+            lines.store(value, self.pointer(place), "%b")
         for sweep in self.sweep:
             sweep.finish(lines, self.pointer)
         lines.add("ret void")
@@ -197,6 +203,15 @@ class Nest:
             old = inner.load(pointer, index)
             inner.store(inner.new(f"fadd double {old}, {value}"), pointer, index)
 
+    def _written(self, inner: Lines, values: dict[Node, str]) -> str:
+        """The sum of what one pass through the loop stores or scatters: finite only if all of it is."""
+        nodes = [*self.kernel.stores, *(addition.value for addition in self.kernel.additions)]
+        self.emitter.watched.update(self.kernel.stores, self.kernel.targets())
+        total = ""
+        for operand in dict.fromkeys(values.get(node) or self._value(inner, node, values) for node in nodes):
+            total = inner.new(f"fadd reassoc nsz double {total}, {operand}") if total else operand
+        return total
+
     def _source(self, inner: Lines, node: Node, values: dict[Node, str]) -> str:
         """The entry of a view that is to be stored."""
         view = self.views[node]
@@ -268,6 +283,9 @@ class Nest:
             total = lines.new(f"call double @pairwise(ptr {pointer(slot)}, i64 {self.kernel.blocks})")
             place = self.emitter.places[node]
             lines.store(total, pointer(place.slot), place.offset)
+        if self.watched:
+            total = lines.new(f"call double @pairwise(ptr {pointer(self.watch_slot)}, i64 {self.kernel.blocks})")
+            lines.store(total, pointer(SCALARS), self.emitter.watch_place())
         for k, sweep in enumerate(self.sweep):
             sweep.end(lines, pointer, k)
         lines.add("ret void")

@@ -19,7 +19,7 @@ from optcli.autograd.products import Contract
 from optcli.engine.native import llvm
 from optcli.engine.native.emit import Code, Emitter, Place
 from optcli.engine.native.lines import finish
-from optcli.engine.native.program import VIRTUAL, Phase, Program, program
+from optcli.engine.native.program import SCALARS, VIRTUAL, Phase, Program, program
 
 Array = NDArray[np.float64]
 PIECE = 1024  # blocks that one call runs at most: some milliseconds, so that signals are seen in time
@@ -70,6 +70,7 @@ class NativePlan:
         outputs: Sequence[Sequence[int]] | None = None,
         masked: bool = False,
         extend: Callable[[Emitter], list[str]] | None = None,
+        watch: bool = False,
     ) -> None:
         self.graph = graph
         self.masked = masked
@@ -85,10 +86,16 @@ class NativePlan:
             wanted,
             self._first_output + len(outputs),
             masked,
+            watch,
         )
         more = [] if extend is None else extend(emitter)
         self.code: Code = emitter.code()
         self.places = emitter.places
+        vectors = {node for node in graph.outputs if node.shape != ()}
+        self._watches = list(emitter.watch_places) if watch and vectors <= emitter.watched else None
+        self._scalar_outputs = [
+            place for node, place in zip(graph.outputs, wanted, strict=True) if place is not None and node.shape == ()
+        ]
         self.text = finish([*self.code.functions, *more], llvm.vectors())
         self._compiled: llvm.Compiled | None = None
 
@@ -143,6 +150,16 @@ class NativePlan:
             self._piecewise()
         for slot in range(1, self._first_output + len(outputs)):
             del self._memory[slot]  # long vectors live no longer than their owners want
+
+    def finite(self, outputs: Sequence[Array]) -> bool:
+        """Whether what `into` has just written is finite; without a pass through it, if the plan watches."""
+        if self._watches is not None:
+            sums = [float(self._memory[SCALARS][k]) for k in self._watches]
+            sums += [float(outputs[p.slot - self._first_output][p.offset]) for p in self._scalar_outputs]
+            if all(map(math.isfinite, sums)):
+                return True
+        with np.errstate(all="ignore"):
+            return all(math.isfinite(np.add.reduce(array)) or np.isfinite(array).all() for array in outputs)
 
     def bind(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
         table = self.table
@@ -201,24 +218,19 @@ class Evaluator:
 
     def __init__(self, graph: Graph, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> None:
         self._made = graph, inputs, outputs
-        self._plan = NativePlan(graph, inputs, outputs, masked=not chained(graph))
+        self._plan = NativePlan(graph, inputs, outputs, masked=not chained(graph), watch=True)
 
     def __call__(self, *inputs: Array) -> list[Array]:
         """New vectors, one for each group of outputs."""
         given = [np.ascontiguousarray(vector, dtype=np.float64) for vector in inputs]
         outputs = [np.empty(size) for size in self._plan.sizes]
         self._plan.into(given, outputs)
-        if not self._plan.masked and not _finite(outputs):
+        if not self._plan.masked and not self._plan.finite(outputs):
             plan = NativePlan(*self._made, masked=True)
             plan.into(given, outputs)
-            if _finite(outputs):  # it will be needed again
+            if plan.finite(outputs):  # it will be needed again
                 self._plan = plan
         return outputs
-
-
-def _finite(arrays: Sequence[Array]) -> bool:
-    with np.errstate(all="ignore"):
-        return all(math.isfinite(np.add.reduce(array)) for array in arrays)
 
 
 def chained(graph: Graph) -> bool:

@@ -21,6 +21,7 @@ from optcli.autograd.products import Contract, Norm
 from optcli.autograd.structural import Broadcast, Gather, Reshape, Scatter, Strided, Sum, Take
 
 BLOCK = 1024  # entries that one block computes: its sums are added first, its scattered values fit the first cache
+SCALARS = 0  # the slot of the table that holds scalars
 MOST_BUFFERS = 24  # of BLOCK doubles on the stack of a loop
 VIRTUAL = (Take, Reshape, Broadcast)
 OUTSIDE = (Contract, Norm)
