@@ -16,6 +16,8 @@ from optcli.engine.native.lines import Lines, double, elementwise, merged
 from optcli.engine.native.nest import Nest
 from optcli.engine.native.program import SCALARS, Kernel, Program, View
 
+MOST_LINES = 16_000  # operations of one straight function
+
 
 @dataclass(frozen=True)
 class Place:
@@ -76,9 +78,14 @@ class Emitter:
         """Scalars that more than the function that computes them wants: outputs, and arguments of later parts."""
         program = self.program
         kept = set(program.graph.outputs)
-        phase_of = {node: k for k, phase in enumerate(program.phases) for node in phase.scalars}
+        function_of = {
+            node: (k, number)
+            for k, phase in enumerate(program.phases)
+            for number, nodes in enumerate(batched(phase.scalars))
+            for node in nodes
+        }
         for node in program.graph.nodes:
-            kept.update(arg for arg in node.args if phase_of.get(arg) != phase_of.get(node, -1))
+            kept.update(arg for arg in node.args if function_of.get(arg) != function_of.get(node, (-1, 0)))
         kept.update(view.base for view in program.views.values())
         return kept
 
@@ -142,6 +149,13 @@ class Emitter:
         return pointer
 
     def _straight(self, name: str, zeros: Sequence[Node], nodes: Sequence[Node]) -> None:
+        parts = batched(nodes)
+        if len(parts) > 1:
+            for number, part in enumerate(parts):
+                self._straight(f"{name}.{number}", zeros if number == 0 else (), part)
+            body = "\n".join(f"  call void {name}.{number}(ptr %t)" for number in range(len(parts)))
+            self.functions.append(f"define void {name}(ptr %t) noinline {{\n{body}\n  ret void\n}}")
+            return
         lines = Lines()
         pointer = self.pointers(lines)
         for node in zeros:
@@ -227,3 +241,8 @@ class Emitter:
             f"; outputs that are inputs or constants, or that are there twice\n"
             f"define void @copies(ptr %t) {{\n{body}\n  ret void\n}}"
         )
+
+
+def batched(nodes: Sequence[Node]) -> list[Sequence[Node]]:
+    """In parts that are functions of their own: what a compiler does with one grows faster than its length."""
+    return [nodes[begin : begin + MOST_LINES] for begin in range(0, len(nodes), MOST_LINES)] or [nodes]

@@ -11,6 +11,7 @@ import ctypes
 import math
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,7 +148,7 @@ class Loop:
         self._pace = 0.0  # seconds an iteration took
         self._pool = _Pool(self.size)
 
-    @property
+    @cached_property
     def may_mask(self) -> bool:
         """Whether another plan, with masked products, could find finite numbers where this one does not."""
         return not self.plan.masked and chained(self.graph)
