@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
 import math
@@ -138,6 +139,16 @@ class Objective:
     def _long(self) -> bool:
         longest = max((math.prod(node.shape) for node in self.graph.nodes), default=0)
         return self.engine != "numpy" and longest >= LONG and native_works()
+
+    def compiled(self) -> Objective:
+        """The same with every evaluation in native code, whatever its size.
+
+        Raises RuntimeError, then or at an evaluation, where that cannot be compiled.
+        """
+        twin = copy.copy(self)
+        twin.__dict__["_long"] = True
+        twin._native_gradient.load()
+        return twin
 
     def _native(self, graph: Graph, vectors: int, values: int) -> Evaluator:
         """The graph of `vectors` flat vectors; its outputs are `values` numbers, then the parts of one vector."""
@@ -278,8 +289,8 @@ def problem(
 ) -> Problem:
     """The Problem of minimizing the objective, or its negative, within bounds of shape (size,).
 
-    With a `method` its loop is native code, unless the objective's engine is "numpy"; raises RuntimeError where that
-    cannot be compiled.
+    With a `method` its loop, or what it evaluates, is native code, unless the objective's engine is "numpy"; raises
+    RuntimeError where that cannot be compiled.
     """
     from optcli.optimize.methods.first_order import FirstOrder
     from optcli.optimize.problem import Problem
@@ -288,7 +299,9 @@ def problem(
         from optcli.compiled import CompiledProblem
 
         return CompiledProblem(objective, method, maximize, lower, upper)
-    value, both = objective.value, objective.value_and_gradient
+    if method is not None and objective.engine != "numpy":
+        objective = objective.compiled()
+    value, both, product = objective.value, objective.value_and_gradient, objective.hvp
     if maximize:
 
         def negative(x: Array) -> float:
@@ -298,8 +311,12 @@ def problem(
             f, g = objective.value_and_gradient(x)
             return -f, -g
 
-        value, both = negative, negative_both
-    return Problem(objective.layout.size, value, both, lower=lower, upper=upper, overflow=objective.overflowed)
+        def negative_product(x: Array, v: Array) -> Array:
+            return -objective.hvp(x, v)
+
+        value, both, product = negative, negative_both, negative_product
+    size, overflow = objective.layout.size, objective.overflowed
+    return Problem(size, value, both, lower=lower, upper=upper, overflow=overflow, product=product)
 
 
 @functools.cache

@@ -46,6 +46,7 @@ class CompiledProblem(Problem):
             lower=lower,
             upper=upper,
             overflow=objective.overflowed,
+            product=lambda x, v: -objective.hvp(x, v) if maximize else objective.hvp(x, v),
         )
         graph = objective.gradient_graph
         if maximize:

@@ -25,6 +25,7 @@ class Counts:
     value: int = 0
     gradient: int = 0
     hessian: int = 0
+    product: int = 0  # of the Hessian with a vector
 
 
 class Problem:
@@ -33,6 +34,7 @@ class Problem:
     `value_and_gradient` returns an array of its own at each call: points keep it. Neither callable raises or warns
     where something is not finite; NaN or Inf comes back. `overflow(x)` tells, for a finite x where value or gradient is
     not finite, whether that came from numbers too large (True) or from a domain, as in log(-1) or 1/0 (False).
+    `product(x, v)` is the Hessian at x times v, shape (size,); only methods and judges that need curvature call it.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Problem:
         lower: Array | None = None,
         upper: Array | None = None,
         overflow: Callable[[Array], bool] | None = None,
+        product: Callable[[Array, Array], Array] | None = None,
     ) -> None:
         self.size = size
         self.lower = lower
@@ -52,6 +55,7 @@ class Problem:
         self._value = value
         self._value_and_gradient = value_and_gradient
         self._overflow = overflow
+        self._product = product
 
     @property
     def bounded(self) -> bool:
@@ -68,6 +72,25 @@ class Problem:
         self.counts.gradient += 1
         value, gradient = self._value_and_gradient(x)
         return float(value), gradient
+
+    @property
+    def curved(self) -> bool:
+        """Whether there are second derivatives."""
+        return self._product is not None
+
+    def hvp(self, x: Array, v: Array) -> Array:
+        """One product of the Hessian at x with v, shape (size,)."""
+        assert self._product is not None
+        self.counts.product += 1
+        return self._product(x, v)
+
+    def hessian(self, x: Array) -> Array:
+        """The Hessian at x, shape (size, size), symmetric: one evaluation of it, by a product for each column."""
+        assert self._product is not None
+        self.counts.hessian += 1
+        H = np.array([self._product(x, unit) for unit in np.eye(self.size)]).reshape(self.size, self.size)
+        symmetric: Array = 0.5 * (H + H.T)
+        return symmetric
 
     def project(self, x: Array) -> Array:
         """P(x): the point within the bounds that is nearest to x."""

@@ -220,6 +220,10 @@ class Evaluator:
         self._made = graph, inputs, outputs
         self._plan = NativePlan(graph, inputs, outputs, masked=not chained(graph), watch=True)
 
+    def load(self) -> None:
+        """Compile now rather than at the first call."""
+        self._plan.load()
+
     def __call__(self, *inputs: Array) -> list[Array]:
         """New vectors, one for each group of outputs."""
         given = [np.ascontiguousarray(vector, dtype=np.float64) for vector in inputs]
