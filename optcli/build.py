@@ -22,8 +22,9 @@ from optcli.autograd.graph import Graph
 from optcli.engine.numpy_engine import Plan, overflowed
 from optcli.errors import ExpressionError, FileError, UsageError, did_you_mean, nearest, visible
 from optcli.expr.functions import FUNCTIONS
+from optcli.expr.graphs import graph_of
 from optcli.expr.parse import parse
-from optcli.expr.resolve import resolve
+from optcli.expr.resolve import Resolved, resolve
 from optcli.expr.syntax import Syntax
 from optcli.layout import Layout
 
@@ -102,8 +103,8 @@ class Objective:
     """
 
     text: str
-    syntax: Syntax | None
-    expression: Any  # SymPy
+    resolved: Resolved | None  # None for a SymPy expression
+    given: Any  # the SymPy expression that was handed in, or None
     layout: Layout
     params: Mapping[str, float]
     graph: Graph
@@ -112,6 +113,15 @@ class Objective:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_parts", self.layout.slices())
+
+    @cached_property
+    def expression(self) -> Any:
+        """The unevaluated SymPy expression, made when it is asked for."""
+        if self.resolved is None:
+            return self.given
+        from optcli.expr.typed import to_sympy
+
+        return to_sympy(self.resolved)
 
     @cached_property
     def value_plan(self) -> Plan:
@@ -227,7 +237,7 @@ def build(
     data: Mapping[str, Array] | None = None,
     engine: str = "auto",
 ) -> Objective:
-    """The objective of a text. Everything that can be refused is refused before SymPy is imported.
+    """The objective of a text. Everything that can be refused is refused before SymPy is imported or a file is written.
 
     Raises ExpressionError.
     """
@@ -237,13 +247,8 @@ def build(
         _known_names(syntax, params, "parameter")
         _known_names(syntax, data, "data array")
         resolved = resolve(syntax, params, data)
-
-        from optcli.expr.lower import lower
-        from optcli.expr.typed import to_sympy
-
-        expression = to_sympy(resolved)
-        graph = lower(expression, resolved.layout, params, data, resolved.first)
-    return Objective(text, syntax, expression, resolved.layout, params, graph, engine)
+        graph = graph_of(resolved)
+    return Objective(text, resolved, None, resolved.layout, params, graph, engine)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,6 +120,8 @@ def _load_csv(path: Path, name: str) -> NDArray[np.float64]:
 
 def _csv_rows(file: TextIO, name: str) -> Iterator[tuple[list[float], int]]:
     """The rows and their lines, counted from 1. Raises DataError."""
+    import csv
+
     head = ""
     for head in file:
         if head.strip() and not head.lstrip().startswith("#"):

@@ -13,7 +13,6 @@ from optcli.autograd.graph import Constant, Graph, Input, Node
 from optcli.build import Objective, engine
 from optcli.config import Config
 from optcli.engine.numpy_engine import every_value
-from optcli.expr.typed import show
 from optcli.run import Prepared, prepare
 
 MOST_LINES = 60  # of a listing that are shown
@@ -31,12 +30,14 @@ def check(config: Config, text: str | None = None) -> GradientCheck:
 
 def explain(config: Config, text: str | None = None) -> list[tuple[str, str]]:
     """(title, body) of each stage, in order. Raises OptcliError."""
+    from optcli.expr.typed import show
+
     ready = prepare(config, text)
     objective = ready.objective
-    assert objective.syntax is not None
+    assert objective.resolved is not None
     return [
         ("Text", ready.source.text.strip()),
-        ("Parsed: kind, parts, place in the text", _cut(str(objective.syntax).split("\n"))),
+        ("Parsed: kind, parts, place in the text", _cut(str(objective.resolved.syntax).split("\n"))),
         ("SymPy form", show(objective.expression)),
         ("Variables", _variables(ready)),
         ("Graph, with values and adjoints at the start", _cut(_adjoints(objective, ready.start))),

@@ -54,11 +54,13 @@ HOME: dict[str, set[str]] = {
     "rich": {"report"},
     "yaml": {"config"},
     "llvmlite": {"engine"},
+    "platformdirs": {"expr"},
 }
 LAZY = {  # module → what it loads only where it is used
     "layout": {"numpy"},
     "config": {"numpy", "yaml"},
     "report": {"numpy", "rich"},
+    "expr": {"platformdirs"},
 }
 
 

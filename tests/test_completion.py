@@ -36,7 +36,7 @@ def completed(shell: str, line: str) -> list[str]:
     ("line", "expected"),
     [
         ("optcli min", ["minimize"]),
-        ("optcli ", ["minimize", "maximize", "run", "functions", "methods", "check", "explain", "completion"]),
+        ("optcli ", ["minimize", "maximize", "run", "functions", "methods", "check", "explain", "cache", "completion"]),
         ("optcli minimize rosenb", ["rosenbrock"]),
         ("optcli functions rastr", ["rastrigin"]),
         ("optcli check rosenb", ["rosenbrock"]),

@@ -179,7 +179,8 @@ def test_a_million_variables_cost_arrays_only() -> None:
     assert bytes_of(large.value_plan) <= 4 * 8 * MEGA
 
 
-def test_building_a_million_variables_takes_no_memory() -> None:
+def test_building_a_million_variables_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTCLI_CACHE", "off")
     build(ROSENBROCK, {"n": 10.0})  # all modules are loaded
     tracemalloc.start()
     try:

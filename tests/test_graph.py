@@ -63,6 +63,7 @@ def test_shortcuts_are_exact_identities() -> None:
     builder, x, y = two_inputs()
     assert x * 1.0 is x
     assert 1.0 * x is x
+    assert -1.0 * x is x * -1.0 is -x
     assert ops.neg(ops.neg(x)) is x
     assert x**1.0 is x
     assert (x**2.0).op is ops.square

@@ -40,6 +40,7 @@ def python(code: str, *words: str) -> subprocess.CompletedProcess[str]:
 AUDITED = """
 import json, os, sys
 import optcli
+import optcli.expr.lower, optcli.expr.ranges  # what a graph that is kept would leave for later
 optcli.function("sin(x)*y + Sum(v[i], (i, 1, 3))")(x=1, y=2, v=[1, 2, 3])
 items = json.load(open(sys.argv[1], encoding="utf-8"))
 seen = []
@@ -50,10 +51,15 @@ def hook(event, args):
             seen.append((event, str(args)[:200]))
     if event in ("os.system", "subprocess.Popen", "os.exec", "os.fork", "socket.connect"):
         seen.append((event, str(args)[:200]))
-    if event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
-        seen.append((event, str(args)[:200]))
+    writes = event == "open" and (
+        set(args[1]) & set("wax+") if isinstance(args[1], str) else args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    )
+    if writes or event in ("os.mkdir", "os.rename", "os.remove", "os.link", "os.symlink", "os.utime"):
+        (kept if str(args[0]).startswith(CACHE) else seen).append((event, str(args)[:200]))
+CACHE, kept = os.environ["XDG_CACHE_HOME"], []
 sys.addaudithook(hook)
 for item in items:
+    kept.clear()
     given = item["input"]
     text = given if isinstance(given, str) else "".join(part * times for part, times in given["parts"])
     try:
@@ -61,6 +67,7 @@ for item in items:
         f({name: 1.5 for name in f.variables})
     except optcli.ExpressionError as error:
         str(error)
+        assert not kept, (text[:60], kept)  # what is refused leaves nothing behind, not even a graph
     assert not seen, (text[:60], seen)
 print("quiet", len(items))
 """

@@ -131,8 +131,11 @@ class Builder:
             return self._shortcut_chain(*args)
         if op is ops.mul:
             for one, other in (args, args[::-1]):
-                if one.value is not None and one.shape == () and one.value == 1.0:
-                    return other
+                if one.value is not None and one.shape == ():
+                    if one.value == 1.0:
+                        return other
+                    if one.value == -1.0:
+                        return self.node(ops.neg, (other,))
         elif op is ops.pow_:
             power = args[1]
             if power.shape == () and power.value is not None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "methods": ("optcli.cli.methods", "methods", "the methods, their fields and sources"),
     "check": ("optcli.cli.check", "check", "compare derivatives with independent ones"),
     "explain": ("optcli.cli.explain", "explain", "show every stage from text to derivative"),
+    "cache": ("optcli.cli.cache", "cache", "show or empty the graphs kept on disk"),
     "completion": ("optcli.cli.completion", "completion", "print the script that completes in your shell"),
 }
 

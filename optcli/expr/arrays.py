@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,10 +24,22 @@ class Value(NamedTuple):
 
 
 class Arrays:
-    """Makes nodes for values over axes, aligned by numpy's broadcasting."""
+    """Makes nodes for values over axes, aligned by numpy's broadcasting.
+
+    It looks at shapes and never at values, so that a graph with open places is lowered as one with numbers in them.
+    """
 
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
+        self._tables: dict[tuple[tuple[int, ...], bytes], Node] = {}
+
+    def table(self, values: Any) -> Node:
+        """A constant made of indices; equal ones are one node."""
+        array = np.ascontiguousarray(values, dtype=np.float64)
+        key = (np.shape(values), blake2b(array.tobytes()).digest())
+        if key not in self._tables:
+            self._tables[key] = self.builder.constant(array.reshape(np.shape(values)))
+        return self._tables[key]
 
     def apply(self, op: ops.Op, *parts: Value) -> Value:
         axes = parts[0].axes
@@ -40,10 +53,6 @@ class Arrays:
         sign, total = factors[0]
         if sign == "/":
             total = self.apply(ops.div, Value(self.builder.constant(1.0)), total)
-        elif len(factors) > 1 and total.node.value is not None and total.axes == () and total.node.value == -1.0:
-            rest = self.multiply(factors[1:]) if factors[1][0] == "*" else None
-            if rest is not None and len(factors) == 2:
-                return self.apply(ops.neg, rest)
         for sign, factor in factors[1:]:
             total = self.apply(ops.mul if sign == "*" else ops.div, total, factor)
         return total
@@ -82,7 +91,7 @@ class Arrays:
         if ragged is None:
             return Value(self.builder.constant(float(axis.count)))
         grid = [outer.count for outer in ragged.outer]
-        return Value(self.builder.constant(ragged.counts.reshape(grid).astype(np.float64)), ragged.outer)
+        return Value(self.table(ragged.counts.reshape(grid)), ragged.outer)
 
     def _sum_ragged(self, value: Value, axis: Axis, ragged: Ragged) -> Value:
         return self._spread(value, axis, ragged, ragged.parent, 1)[0]
@@ -117,14 +126,14 @@ class Arrays:
             filled, _ = self._spread(value, axis, ragged, ragged.parent * width + within, width)
             column = Axis(10**9, width)
             grid = [outer.count for outer in ragged.outer]
-            padding = (np.arange(width) >= ragged.counts[:, None]).astype(np.float64).reshape([*grid, width])
-            ones = Value(self.builder.constant(padding), (*ragged.outer, column))
+            padding = (np.arange(width) >= ragged.counts[:, None]).reshape([*grid, width])
+            ones = Value(self.table(padding), (*ragged.outer, column))
             value, axis = self.apply(ops.add, Value(filled.node, (*filled.axes, column)), ones), column
         at = value.axes.index(axis)
         node, count = value.node, axis.count
         if count == 0:
             shape = tuple(n for d, n in enumerate(node.shape) if d != at)
-            return Value(self.builder.constant(np.ones(shape)), value.axes[:at] + value.axes[at + 1 :])
+            return Value(self.table(np.ones(shape)), value.axes[:at] + value.axes[at + 1 :])
         while count > 1:
             half = count // 2
             paired = self.builder.node(ops.mul, [_slice(node, at, 0, half), _slice(node, at, half, half)])

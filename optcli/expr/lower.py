@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from optcli.autograd import ops, structural
 from optcli.autograd.graph import Builder, Graph, Node
+from optcli.autograd.ops import Shape
 from optcli.autograd.products import Contract, Norm
+from optcli.autograd.stored import Recorder
 from optcli.autograd.structural import Gather, Places, Strided, Take
 from optcli.errors import ExpressionError
 from optcli.expr import typed
@@ -41,24 +43,43 @@ def lower(
     `first` holds the lowest index of each dimension of every vector. Raises ExpressionError for SymPy objects that
     have no meaning in the language.
     """
-    return _Lowering(layout, params, data, first).run(expression)
+    lowering = _Lowering(Builder(), layout, params, first)
+    lowering.named |= {name: lowering.builder.constant(array) for name, array in data.items()}
+    return lowering.run(expression)
+
+
+def lower_open(
+    expression: Any,
+    layout: Layout,
+    params: Mapping[str, float],
+    open_places: Mapping[str, Shape],
+    first: Mapping[str, tuple[int, ...]],
+) -> Graph:
+    """The same as a record (`autograd.stored`), where each open place is an input that follows the variables."""
+    lowering = _Lowering(Recorder(), layout, params, first)
+    for k, (name, shape) in enumerate(open_places.items(), len(layout.variables)):
+        if shape:
+            lowering.named[name] = lowering.builder.input(k, shape, name)
+        else:
+            lowering.open[name] = k
+    return lowering.run(expression)
 
 
 class _Lowering:
     def __init__(
         self,
+        builder: Builder,
         layout: Layout,
         params: Mapping[str, float],
-        data: Mapping[str, Array],
         first: Mapping[str, tuple[int, ...]],
     ) -> None:
-        self.builder = Builder()
+        self.builder = builder
         self.arrays = Arrays(self.builder)
         self.params = params
         self.first = first
         self.inputs = [self.builder.input(k, v.shape, v.name) for k, v in enumerate(layout.variables)]
         self.named = {v.name: node for v, node in zip(layout.variables, self.inputs, strict=True)}
-        self.named |= {name: self.builder.constant(array) for name, array in data.items()}
+        self.open: dict[str, int] = {}  # numbers that are not known yet, and which input each is
         self.scopes: dict[Any, tuple[Scope, list[tuple[Axis, Ragged | None]]]] = {}
         self.made: dict[tuple[int, int], Value] = {}
         self.root = Scope()
@@ -234,9 +255,11 @@ class _Lowering:
         if node in scope.indices:
             index = scope.indices[node]
             axes = in_order(index.terms)
-            return Value(self.builder.constant(index.values(axes).astype(np.float64)), axes)
+            return Value(self.arrays.table(index.values(axes)), axes)
         if node.name in self.named:
             return Value(self.named[node.name])
+        if node.name in self.open:
+            return Value(self.builder.input(self.open[node.name], (), node.name))
         return Value(self.builder.constant(self.params[node.name]))
 
     def _whole(self, node: Any) -> Node:

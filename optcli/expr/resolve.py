@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from optcli.autograd import ops
 from optcli.errors import ExpressionError, nearest, visible
 from optcli.expr.functions import ELSEWHERE, FUNCTIONS, NEEDS_BRACKET, SPECIAL, WHOLE_VECTOR
-from optcli.expr.ranges import Ranges
 from optcli.expr.syntax import CONDITIONS, Syntax, SyntaxNode
 from optcli.layout import Layout, Variable
 
@@ -79,6 +78,14 @@ class _Resolver:
                 self._fail(f"{name} is a function and cannot be defined", value, "Give the value another name.")
         self._constants()
         dimensions = self._roles()
+        if not dimensions and not any(node.kind in ("sum", "product") for node in self.nodes):
+            scalars = tuple([Variable(name) for name in self.syntax.names if name not in self.params])
+            return Resolved(self.syntax, Layout(scalars), self.params, self.data, {})
+        return self._with_ranges(dimensions)
+
+    def _with_ranges(self, dimensions: Mapping[str, int]) -> Resolved:
+        from optcli.expr.ranges import Ranges
+
         read = Ranges(self.syntax, self.params, self.data)
         first: dict[str, tuple[int, ...]] = {}
         variables: list[Variable] = []

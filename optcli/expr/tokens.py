@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple, NoReturn
 
@@ -124,6 +123,8 @@ def _check_number(text: str, word: str, span: tuple[int, int]) -> None:
 
 
 def _unknown(text: str, at: int) -> NoReturn:
+    import unicodedata
+
     char = text[at]
     span = (at, at + 1)
     if char in EXPLAINED and char != "Σ":

@@ -7,6 +7,8 @@ evaluated, no text is ever given to SymPy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sympy
@@ -121,9 +123,12 @@ WHOLE = {"sum": VectorSum, "dot": Dot, "norm": Norm}
 FAMILY = {"+": "+", "-": "+", "*": "*", "/": "*"}  # chains that are one flat Add or Mul
 
 
-def to_sympy(resolved: Resolved) -> Any:
-    """The unevaluated SymPy expression of a text, in typed order. Equal parts are one object."""
-    return _Writer(resolved.syntax).run()
+def to_sympy(resolved: Resolved, named: Mapping[int, str] = MappingProxyType({})) -> Any:
+    """The unevaluated SymPy expression of a text, in typed order. Equal parts are one object.
+
+    Numbers of the syntax that are `named` (node → name) become symbols of that name.
+    """
+    return _Writer(resolved.syntax, named).run()
 
 
 def show(expression: Any) -> str:
@@ -145,9 +150,10 @@ def _depth(expression: Any) -> int:
 
 
 class _Writer:
-    def __init__(self, syntax: Syntax) -> None:
+    def __init__(self, syntax: Syntax, named: Mapping[int, str]) -> None:
         self.syntax = syntax
         self.nodes = syntax.nodes
+        self.named = named
         self.known: dict[Any, Any] = {}
 
     def run(self) -> Any:
@@ -169,7 +175,9 @@ class _Writer:
         for k, node in enumerate(self.nodes):
             reduces[k] = node.kind in ("sum", "product") or any(reduces[arg] for arg in node.args)
             if needed[k]:
-                if node.kind == "use":
+                if k in self.named:
+                    made[k] = self._leaf(sympy.Symbol, self.named[k])
+                elif node.kind == "use":
                     value = made[node.args[0]]
                     made[k] = self._new(Defined, value) if reduces[k] else value
                 elif k in chains:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ class CsvWriter:
     """Writes the header before the run and a line for each row as it comes; floats by their shortest repr."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
+        import csv
+
         self._csv = csv.writer(_Lines(write), lineterminator="\n")
         self._layout: Layout
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 from collections.abc import Sequence
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -79,6 +78,8 @@ class OutputFile:
         folder, name = os.path.split(place)
         if len(os.fsencode(name)) > os.pathconf(folder, "PC_NAME_MAX"):
             raise FileError(f"cannot write {self._shown[:80]}…: the name is too long.")
+        import tempfile
+
         handle, self._temporary = tempfile.mkstemp(prefix=".optcli-", suffix=".tmp", dir=folder)
         os.fchmod(handle, mode)
         return os.fdopen(handle, "wb")

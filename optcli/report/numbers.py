@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -75,4 +74,6 @@ def wrap(text: str, room: int | None) -> list[str]:
     """Sentences broken at blanks into lines of at most `room` columns."""
     if room is None:
         return [text]
+    import textwrap
+
     return textwrap.wrap(text, max(room, 8), break_on_hyphens=False) or [""]

@@ -6,9 +6,8 @@ import ctypes
 import math
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,9 @@ from optcli.engine.native import llvm
 from optcli.engine.native.emit import Code, Emitter, Place
 from optcli.engine.native.lines import finish
 from optcli.engine.native.program import SCALARS, VIRTUAL, Phase, Program, program
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Array = NDArray[np.float64]
 PIECE = 1024  # blocks that one call runs at most: some milliseconds, so that signals are seen in time
@@ -37,6 +39,8 @@ def threads() -> int:
 
 @cache
 def _pool(count: int) -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(count, thread_name_prefix="optcli")
 
 
