@@ -126,17 +126,25 @@ def script(name: str) -> str:
     return str(ROOT / "benchmarks" / "scripts" / name)
 
 
+# A process counts what its parent held before it became itself, so a small one stands between.
+PEAK = """
+import os, subprocess, sys
+running = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(running.pid, 0)
+print(used.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def peak_memory(n: int) -> Callable[[], Pair]:
     """Bytes at the peak of a whole process beyond those of the same with 10 variables, and 8·n."""
 
     def peak(size: int) -> float:
         words = ["minimize", CHAINED, "--param", f"n={size}", "--lr", "1e-4", "--iters", "20", "--every", "5"]
         command = [sys.executable, "-m", "optcli", *words, "--format", "table"]
-        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT)
-        _, code, used = os.wait4(running.pid, 0)
-        running.returncode = os.waitstatus_to_exitcode(code)
-        assert running.returncode == 0
-        return used.ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
+        between = [sys.executable, "-S", "-c", PEAK, *command]
+        ran = subprocess.run(between, capture_output=True, text=True, check=True, cwd=ROOT)
+        return float(ran.stdout) * (1.0 if sys.platform == "darwin" else 1024.0)
 
     return lambda: Pair(lambda: (peak(n) - peak(10)) / 1e6, lambda: 8 * n / 1e6, "MB")
 

@@ -68,9 +68,8 @@ def parse_yaml(text: str, name: str) -> Table:
         raise ConfigError(
             f"the control character {visible(bad[0])} does not belong here", f"{name}:{line}:{column}", "Remove it."
         )
-    loader: Any = yaml.CBaseLoader if yaml.__with_libyaml__ else yaml.BaseLoader
     try:
-        root = _build(yaml.parse(text, Loader=loader), name)
+        root = _read(text, name)
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, name) from None
     except yaml.YAMLError as error:
@@ -83,8 +82,22 @@ def parse_yaml(text: str, name: str) -> Table:
     return root
 
 
+def _read(text: str, name: str) -> Node | None:
+    """The tree of the first and only document. Raises ConfigError, yaml.YAMLError."""
+    import yaml
+
+    if yaml.__with_libyaml__:
+        try:
+            return _build(yaml.parse(text, Loader=yaml.CBaseLoader), name)
+        except yaml.MarkedYAMLError as error:
+            # libyaml 0.2.6 counts brackets ahead of the events it hands out; the other parser comes to MAX_DEPTH first
+            if "nesting depth" not in (error.problem or ""):
+                raise
+    return _build(yaml.parse(text, Loader=yaml.BaseLoader), name)
+
+
 def _build(events: Iterator[Any], name: str) -> Node | None:
-    """The tree of the first and only document; the stack of open collections is a list, so depth cannot overflow."""
+    """The tree of events; the stack of open collections is a list, so depth cannot overflow."""
     import yaml
 
     open_: list[tuple[str, bool, list[Node]]] = []  # place, is it a mapping, what it holds so far
