@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from optcli.autograd.gradient import gradient, hessian_vector_product
 from optcli.autograd.graph import Graph
+from optcli.autograd.rolled import rolled
 from optcli.engine.numpy_engine import Plan, overflowed
 from optcli.errors import ExpressionError, FileError, UsageError, did_you_mean, nearest, visible
 from optcli.expr.functions import FUNCTIONS
@@ -124,13 +125,19 @@ class Objective:
         return to_sympy(self.resolved)
 
     @cached_property
+    def rolled_graph(self) -> Graph:
+        """The graph with long sums of terms of one form as arrays: what is computed."""
+        with _no_collection():
+            return rolled(self.graph)
+
+    @cached_property
     def value_plan(self) -> Plan:
-        return Plan(self.graph)
+        return Plan(self.rolled_graph)
 
     @cached_property
     def gradient_graph(self) -> Graph:
         with _no_collection():
-            return gradient(self.graph)
+            return gradient(self.rolled_graph)
 
     @cached_property
     def gradient_plan(self) -> Plan:
@@ -139,7 +146,7 @@ class Objective:
     @cached_property
     def product_graph(self) -> Graph:
         with _no_collection():
-            return hessian_vector_product(self.graph)
+            return hessian_vector_product(self.rolled_graph)
 
     @cached_property
     def product_plan(self) -> Plan:
@@ -147,7 +154,7 @@ class Objective:
 
     @cached_property
     def _long(self) -> bool:
-        longest = max((math.prod(node.shape) for node in self.graph.nodes), default=0)
+        longest = max((math.prod(node.shape) for node in self.rolled_graph.nodes), default=0)
         return self.engine != "numpy" and longest >= LONG and native_works()
 
     def compiled(self) -> Objective:
@@ -171,7 +178,7 @@ class Objective:
 
     @cached_property
     def _native_value(self) -> Evaluator:
-        return self._native(self.graph, 1, 1)
+        return self._native(self.rolled_graph, 1, 1)
 
     @cached_property
     def _native_gradient(self) -> Evaluator:

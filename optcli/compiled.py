@@ -50,7 +50,7 @@ class CompiledProblem(Problem):
         )
         graph = objective.gradient_graph
         if maximize:
-            graph = gradient(Graph.of(graph.inputs, [-objective.graph.outputs[0]]))
+            graph = gradient(Graph.of(graph.inputs, [-graph.outputs[0]]))
         bounds = None
         if self.bounded:
             bounds = (

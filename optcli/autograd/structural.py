@@ -242,6 +242,23 @@ class Sum(Structural):
         return reshape(cotangent, tuple(1 if d in self.axes else n for d, n in enumerate(self.source)))
 
 
+@dataclass(frozen=True)
+class Fold(Structural):
+    """The sum of a vector's entries, each added to the total of those before it: the order in which terms are typed."""
+
+    size: int
+
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        assert list(shapes) == [(self.size,)], f"{shapes} is not one vector of {self.size}"
+        return ()
+
+    def kernel(self, x: Any) -> Any:
+        return np.add.accumulate(x)[-1]
+
+    def vjp(self, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:
+        return cotangent  # one number stands for equal entries
+
+
 def reshape(x: Any, shape: Shape) -> Any:
     """`x` under another shape, itself where that is its shape."""
     source = shape_of(x)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from optcli.autograd.graph import Constant, Input, Node
 from optcli.autograd.ops import Op
+from optcli.autograd.structural import Fold, Scatter
 from optcli.engine.native.lines import Lines, double, elementwise, merged
 from optcli.engine.native.nest import Nest
-from optcli.engine.native.program import SCALARS, Kernel, Program, View
+from optcli.engine.native.program import SCALARS, Kernel, Program, View, stacks
 
 MOST_LINES = 16_000  # operations of one straight function
 
@@ -92,6 +93,9 @@ class Emitter:
     def _give(self, node: Node) -> None:
         if node in self.places or (node.value is not None and node.shape == ()):
             return
+        if isinstance(node.op, Scatter) and (place := self._in_a_row(node)) is not None:
+            self.places[node] = place
+            return
         if isinstance(node.op, Constant):
             self.places[node] = Place(self.slot(node.op.value))
         elif node.shape == ():
@@ -100,6 +104,15 @@ class Emitter:
                 self._scalars += 1
         elif node in self.program.stored:
             self.places[node] = Place(self.slot(math.prod(node.shape)))
+
+    def _in_a_row(self, node: Node) -> Place | None:
+        """Where scalars that are put side by side stand side by side already, as the variables do."""
+        if not stacks(node.op) or not all(isinstance(arg.op, Input) for arg in node.args):
+            return None
+        places = [self.places[arg] for arg in node.args]
+        first = places[0]
+        row = [Place(first.slot, first.offset + where.offset) for where in node.op.places]
+        return first if node.op.places[0].offset == 0 and places == row else None
 
     def slot(self, content: object) -> int:
         """A new slot of the table for a constant array, or for a number of doubles."""
@@ -179,6 +192,19 @@ class Emitter:
         for node in nodes:
             if isinstance(node.op, Op):
                 value = self.operation(lines, node, lambda arg: self.scalar(lines, arg, known, pointer), known)
+            elif isinstance(node.op, Scatter):
+                place = self.places[node]
+                if self.places.get(node.args[0]) == place:
+                    continue
+                base = pointer(place.slot)
+                for where, arg in zip(node.op.places, node.args, strict=True):
+                    lines.store(self.scalar(lines, arg, known, pointer), base, place.offset + where.offset)
+                continue
+            elif isinstance(node.op, Fold):
+                (arg,) = node.args
+                place = self.places[arg]
+                address = lines.at(pointer(place.slot), place.offset)
+                value = lines.new(f"call double @in_order(ptr {address}, i64 {node.op.size})")
             else:
                 value = self.entry(lines, self.program.views[node], pointer)
             known[node] = value

@@ -43,6 +43,27 @@ done:
   ret double %s
 }"""
 
+IN_ORDER = """\
+; the sum of n doubles, from the first to the last
+define internal double @in_order(ptr %p, i64 %n) {
+entry:
+  %first = load double, ptr %p
+  br label %loop
+loop:
+  %i = phi i64 [1, %entry], [%j, %body]
+  %s = phi double [%first, %entry], [%u, %body]
+  %more = icmp slt i64 %i, %n
+  br i1 %more, label %body, label %done
+body:
+  %a = getelementptr double, ptr %p, i64 %i
+  %v = load double, ptr %a
+  %u = fadd double %s, %v
+  %j = add i64 %i, 1
+  br label %loop, !llvm.loop !0
+done:
+  ret double %s
+}"""
+
 HAND_ON = """\
 ; add to a target what each block but the last left for later entries
 define internal void @hand_on(ptr %target, ptr %left, i64 %blocks, i64 %width, i64 %low, i64 %step, i64 %size) {
@@ -87,7 +108,7 @@ AS_IT_IS = """
 !1 = !{!"llvm.loop.vectorize.enable", i1 false}
 !2 = !{!"llvm.loop.unroll.disable"}
 """
-OURS = {"@pairwise": PAIRWISE, "@hand_on": HAND_ON}
+OURS = {"@pairwise": PAIRWISE, "@in_order": IN_ORDER, "@hand_on": HAND_ON}
 
 
 def double(value: float) -> str:

@@ -14,7 +14,10 @@ import numpy as np
 
 from optcli.autograd.ops import Op
 
-LONG = 100_000  # characters of a module from which on code is made quickly rather than well: linear in its length
+# Characters of a module from which on code is made quickly rather than well. Well-made code saves half of an evaluation
+# or more, but costs as much as thousands of them where loops are short.
+LONG, VERY_LONG = 30_000, 100_000
+FEW, MANY = 256, 20_000  # entries of the longest loop up to which vectors are not worth it; from which on they are
 # vector variants of the C library's mathematics, 4 doubles by AVX2 (glibc's libmvec, errors below 4 ulp)
 LIBMVEC = "libmvec.so.1"
 VECTORIZED = (
@@ -64,26 +67,27 @@ def vectors() -> Mapping[str, str]:
     return {name: variant for name, variant in named.items() if hasattr(library, variant)}
 
 
-def compile_text(text: str, called_back: list[Op], vectorize: bool) -> Compiled:
-    """Machine code of a module. Raises RuntimeError where LLVM refuses or a function is missing.
+def compile_text(text: str, called_back: list[Op], longest: int) -> Compiled:
+    """Machine code of a module whose longest loop has `longest` entries.
 
-    Without `vectorize` no optimization pass is run: straight code is written as it shall be, only its instructions are
-    chosen with care, or for a long text at once.
+    Without long loops no optimization pass is run: code is written as it shall be, only its instructions are chosen
+    with care, or for a long text at once. Raises RuntimeError where LLVM refuses or a function is missing.
     """
     keep = [_call_back(op) for op in called_back]
     if len(text) < LONG:
-        return _compile(text, keep, vectorize)
-    return _patiently(lambda: _compile(text, keep, vectorize))
+        return _compile(text, keep, longest)
+    return _patiently(lambda: _compile(text, keep, longest))
 
 
-def _compile(text: str, keep: list[Any], vectorize: bool) -> Compiled:
+def _compile(text: str, keep: list[Any], longest: int) -> Compiled:
     module = binding.parse_assembly(text)
     target, cpu, features = _target()
-    short = len(text) < LONG
-    machine = target.create_target_machine(cpu=cpu, features=features, opt=2 if short else 0, jit=True)
+    vectorize = longest > (FEW if len(text) < LONG else MANY)
+    careful = len(text) < (VERY_LONG if vectorize else LONG)
+    machine = target.create_target_machine(cpu=cpu, features=features, opt=2 if careful else 0, jit=True)
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    options = binding.create_pipeline_tuning_options(speed_level=3 if short and vectorize else 0 if short else 1)
+    options = binding.create_pipeline_tuning_options(speed_level=0 if not vectorize else 3 if careful else 1)
     options.loop_vectorization = vectorize
     options.slp_vectorization = False
     options.loop_unrolling = vectorize

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 PIECE = 1024  # blocks that one call runs at most: some milliseconds, so that signals are seen in time
-FEW = 256  # entries up to which a loop goes through them one by one
 SHARED = 32  # blocks from which on a loop is shared among threads
 
 
@@ -109,7 +108,7 @@ class NativePlan:
         """Machine code and memory, made at the first call."""
         if self._compiled is not None:
             return
-        self._compiled = llvm.compile_text(self.text, self.code.called_back, self._is_long)
+        self._compiled = llvm.compile_text(self.text, self.code.called_back, self._longest)
         self._memory: dict[int, Any] = {}
         self.table = np.zeros(self.code.slots, dtype=np.uintp)
         for slot, content in self.code.arrays:
@@ -121,9 +120,9 @@ class NativePlan:
         self.most_blocks = max((kernel.blocks for kernel in self.code.loops.values()), default=0)
 
     @property
-    def _is_long(self) -> bool:
-        """Whether some loop is worth vectors; where none is, they would only take time to compile."""
-        return any(math.prod(kernel.shape) > FEW for kernel in self.code.loops.values())
+    def _longest(self) -> int:
+        """Entries of the longest loop."""
+        return max((math.prod(kernel.shape) for kernel in self.code.loops.values()), default=0)
 
     def function(self, name: str, *kinds: Any) -> Callable[..., None]:
         """A function of the module; `kinds` are its arguments, the table by default."""

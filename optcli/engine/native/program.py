@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from optcli.autograd.graph import Constant, Graph, Input, Node
 from optcli.autograd.ops import Op, Shape
 from optcli.autograd.products import Contract, Norm
-from optcli.autograd.structural import Broadcast, Gather, Reshape, Scatter, Strided, Sum, Take
+from optcli.autograd.structural import Broadcast, Fold, Gather, Reshape, Scatter, Strided, Sum, Take
 
 BLOCK = 1024  # entries that one block computes: its sums are added first, its scattered values fit the first cache
 SCALARS = 0  # the slot of the table that holds scalars
@@ -173,6 +173,8 @@ class _Planner:
                 for arg in node.args:
                     if arg.shape not in ((), node.shape) and isinstance(arg.op, Op):
                         self.stored.add(arg)
+            if isinstance(op, Fold):
+                self.stored.update(node.args)
             if isinstance(op, OUTSIDE):
                 self.stored.update(arg for arg in node.args if isinstance(arg.op, Op))
         self.stored.update(node for node in self.graph.outputs if node.shape != ())
@@ -226,7 +228,7 @@ class _Planner:
                     self._phase(self.ready[node]).scalars.append(node)
                 elif node in self.stored:
                     self._store(node, self.ready[node])
-            elif isinstance(op, Op) and node.shape == ():
+            elif isinstance(op, Op | Fold) and node.shape == ():
                 self.ready[node] = max(self.ready[arg] for arg in node.args)
                 self._phase(self.ready[node]).scalars.append(node)
             elif isinstance(op, Op):
@@ -243,6 +245,9 @@ class _Planner:
                     kernel.partial_sums.append(node)
                     self._phase(at).zeros.append(node)
                 self.ready[node] = at + 1
+            elif isinstance(op, Scatter) and stacks(op):
+                self.ready[node] = max(self.ready[arg] for arg in node.args)
+                self._phase(self.ready[node]).scalars.append(node)
             elif isinstance(op, Scatter):
                 self._scatter(node)
             else:
@@ -297,6 +302,12 @@ class _Planner:
                     openings[target] = kernel
                     phase.zeros.remove(target)
         return openings
+
+
+def stacks(op: Scatter) -> bool:
+    """Whether it puts scalars side by side, one at each place."""
+    offsets = [places.offset for places in op.places if isinstance(places, Strided) and places.shape == ()]
+    return len(offsets) == len(op.places) and sorted(offsets) == list(range(math.prod(op.target)))
 
 
 def spread(strides: tuple[int, ...], shape: Shape, to: Shape) -> tuple[int, ...]:
