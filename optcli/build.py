@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from optcli.autograd.gradient import gradient, hessian_vector_product
 from optcli.autograd.graph import Graph
-from optcli.autograd.rolled import rolled
 from optcli.engine.numpy_engine import Plan, overflowed
 from optcli.errors import ExpressionError, FileError, UsageError, did_you_mean, nearest, visible
 from optcli.expr.functions import FUNCTIONS
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 ENGINES = ("auto", "native", "numpy")
+MANY_NODES = 1000  # from which on long sums are looked for
 LONG = 20_000  # entries of the longest array from which on one evaluation is worth being compiled
 
 
@@ -127,6 +127,10 @@ class Objective:
     @cached_property
     def rolled_graph(self) -> Graph:
         """The graph with long sums of terms of one form as arrays: what is computed."""
+        if len(self.graph.nodes) < MANY_NODES:
+            return self.graph
+        from optcli.autograd.rolled import rolled
+
         with _no_collection():
             return rolled(self.graph)
 

@@ -16,6 +16,7 @@ from optcli.autograd.graph import Builder, Graph, Node, check_graph
 from optcli.autograd.products import Contract, Norm
 from optcli.autograd.structural import (
     Broadcast,
+    Fold,
     Gather,
     Reshape,
     Scatter,
@@ -71,6 +72,7 @@ LINEAR: dict[str, tuple[Structural, list[Shape]]] = {
     "sum of columns": (Sum((1,), (3, 4)), [(3, 4)]),
     "sum of two axes": (Sum((0, 2), (2, 3, 4)), [(2, 3, 4)]),
     "sum of nothing": (Sum((0,), (0,)), [(0,)]),
+    "sum in order": (Fold(5), [(5,)]),
     "broadcast a number": (Broadcast((3, 4)), [()]),
     "broadcast a row": (Broadcast((3, 4)), [(4,)]),
     "broadcast a column": (Broadcast((3, 4)), [(3, 1)]),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,6 @@ from optcli.autograd.graph import Constant, Graph, Input, Node
 from optcli.autograd.ops import Op
 from optcli.autograd.structural import Fold, Gather, Places, Scatter, Strided, Take, expand, reshape
 
-LEAST_NODES = 1000  # of a graph from which on it is worth the look
 LEAST_TERMS = 64  # of a sum, that have a form
 LEAST_LANES = 32  # nodes that make a form
 CONSTANT = -1  # the form of a constant whose value may differ
@@ -55,8 +55,6 @@ def rolled(graph: Graph) -> Graph:
     Only for graphs of one scalar output. Values are those of `graph` but for the last digits of functions such as sin,
     of which engines have other versions for arrays.
     """
-    if len(graph.nodes) < LEAST_NODES:
-        return graph
     return _Roller(graph).run()
 
 
@@ -168,7 +166,9 @@ class _Roller:
         """A single node of the new graph."""
         if node in self.sums:
             return self._sum(self.sums[node])
-        return node if isinstance(node.op, Input | Constant) else self.builder.node(node.op, [self._scalar(arg) for arg in node.args])
+        if isinstance(node.op, Input | Constant):
+            return node
+        return self.builder.node(node.op, [self._scalar(arg) for arg in node.args])
 
     def _scalar(self, node: Node) -> Node:
         unit = self._unit(node)
@@ -221,10 +221,7 @@ class _Roller:
         places: list[Places] = []
         values: list[Node] = []
         for (minus, unit), numbers in groups.items():
-            if isinstance(unit, int):
-                value = self._column([terms[k][1] for k in numbers])
-            else:
-                value = self._scalar(unit)
+            value = self._column([terms[k][1] for k in numbers]) if isinstance(unit, int) else self._scalar(unit)
             value = self.builder.node(ops.neg, [value]) if minus else value
             where = _places(numbers)
             if not isinstance(unit, int) and len(numbers) == 1:
@@ -278,7 +275,7 @@ def _spine(root: Node, terms: int) -> Iterable[Node]:
 def _places(numbers: Sequence[int]) -> Places:
     """Places of a vector, by a stride where one says it."""
     step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
-    if all(b - a == step for a, b in zip(numbers, numbers[1:], strict=False)):
+    if all(b - a == step for a, b in pairwise(numbers)):
         return Strided(numbers[0], (step,), (len(numbers),))
     index: NDArray[np.int64] = np.array(numbers, dtype=np.int64)
     return Gather(index)

@@ -20,6 +20,8 @@ MOST_DEPTH = 200  # open brackets, calls, right-nested powers and prefix signs t
 AHEAD, BEHIND, WINDOW = 3 * MOST_DEPTH, 8, 8192  # tokens that are looked at; an operand has at most 2*MOST_DEPTH
 # binding power of what stands between two operands; prefix signs bind tighter than * and looser than **
 BINARY = {"or": 1, "and": 2, **dict.fromkeys(COMPARISONS, 4), "+": 5, "-": 5, "*": 6, "/": 6, "**": 8}
+ARITHMETIC = frozenset("+-*/") | {"**"}
+NO_NUMBER = CONDITIONS | {"pair"}
 PREFIX = {"not": 3, "+": 7, "-": 7}
 
 
@@ -47,6 +49,7 @@ class _Open(NamedTuple):
     first: int = 0  # number of the first node inside
 
 
+CLOSING = frozenset((",", ")", "]"))
 BRACKETS = {"group": ")", "call": ")", "index": "]"}
 
 
@@ -123,7 +126,7 @@ class _Parser:
         while True:
             self._refill()
             self._operand()
-            while self._closing():
+            while self.tokens[self.at].text in CLOSING and self._closing():
                 self._refill()
             token = self.tokens[self.at]
             if token.kind == "end" or token.text == ";":
@@ -194,7 +197,7 @@ class _Parser:
     def _closing(self) -> bool:
         """Take a comma or a closing bracket, if that is what comes; True where an operand is complete after it."""
         token = self.tokens[self.at]
-        if token.text not in (",", ")", "]") or token.kind == "end":
+        if token.text not in CLOSING:
             return False
         self._reduce(0)
         if not self.stack:
@@ -333,24 +336,24 @@ class _Parser:
     def _binary(self, entry: _Open) -> None:
         right = self.operands.pop()
         left = self.operands.pop()
-        start = min(self.nodes[left].start, entry.start)
-        end = max(self.nodes[right].end, entry.end)
-        if entry.what in ("and", "or"):
+        before, after = self.nodes[left], self.nodes[right]
+        start, end = before.start, after.end
+        if entry.what in ARITHMETIC:
+            if before.kind in NO_NUMBER or after.kind in NO_NUMBER:
+                self._number(left)
+                self._number(right)
+            self._emit(entry.what, None, (left, right), start, end)
+        elif entry.what in ("and", "or"):
             self._condition(left)
             self._condition(right)
             self._emit(entry.what, None, (left, right), start, end)
-        elif entry.what in COMPARISONS:
+        else:
             self._number(right)
-            before = self.nodes[left]
             if before.kind == "compare" and left not in self.grouped:
                 self._emit("compare", (*before.value, entry.what), (*before.args, right), start, end)
             else:
                 self._number(left)
                 self._emit("compare", (entry.what,), (left, right), start, end)
-        else:
-            self._number(left)
-            self._number(right)
-            self._emit(entry.what, None, (left, right), start, end)
 
     def _emit(self, kind: str, value: Any, args: tuple[int, ...], start: int, end: int) -> None:
         self.operands.append(len(self.nodes))

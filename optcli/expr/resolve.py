@@ -5,6 +5,7 @@ Everything that can be refused is refused here, before SymPy is imported.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -182,23 +183,27 @@ class _Resolver:
         known: list[Any] = [None] * len(self.nodes)
         with np.errstate(all="ignore"):
             for k, node in enumerate(self.nodes):
-                if node.kind == "number":
-                    value: Any = np.float64(node.value)
-                elif node.kind == "constant":
+                kind = node.kind
+                if kind == "number":
+                    if math.isfinite(node.value):
+                        known[k] = node.value
+                        continue
+                    value: Any = node.value
+                elif kind == "constant":
                     value = np.float64(VALUES[node.value])
-                elif node.kind == "truth":
+                elif kind == "truth":
                     value = np.float64(node.value)
-                elif node.kind == "use":
+                elif kind == "use":
                     known[k] = known[node.args[0]]
                     continue
-                elif node.kind in ("name", "bound", "binder", "at", "sum", "product", "pair"):
+                elif kind in ("name", "bound", "binder", "at", "sum", "product", "pair"):
                     continue
                 else:
                     args = [known[arg] for arg in node.args]
                     self._divisor(node, args)
-                    if not args or any(arg is None for arg in args):
+                    if not args or None in args:
                         continue
-                    value = self._constant(node, args)
+                    value = self._constant(node, [np.float64(arg) for arg in args])
                     if value is None:
                         continue
                 known[k] = value
@@ -207,7 +212,9 @@ class _Resolver:
                     self._fail(f"this constant {what}", k, "Every part made of numbers must be a finite real number.")
 
     def _divisor(self, node: SyntaxNode, args: list[Any]) -> None:
-        divides = node.kind == "/" or (node.kind == "call" and node.value == "Mod")
+        if node.kind != "/" and node.kind != "call":
+            return
+        divides = node.kind == "/" or node.value == "Mod"
         if divides and args[1] is not None and args[1] == 0.0:
             self._fail("division by zero", node.args[1], "Write a divisor that is not zero.")
         logarithm = node.kind == "call" and node.value in ("log", "ln") and len(args) == 2 and args[1] is not None

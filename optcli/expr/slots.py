@@ -18,6 +18,8 @@ from optcli.expr.syntax import SyntaxNode
 
 FORMAT = 1  # of the graphs that are kept; another one is another key
 TERMS = frozenset("+-*/")
+SIGNS = frozenset(("neg", "use"))
+FIXING = frozenset(("**", "sum", "product"))  # their arguments after the first are exponents or bounds
 
 
 @dataclass(frozen=True)
@@ -88,16 +90,18 @@ class _Places:
         for k in range(len(nodes) - 1, -1, -1):
             if not reached[k]:
                 continue
-            node = nodes[k]
-            term = node.kind in TERMS and not constant[k]
-            sign = node.kind in ("neg", "use") and free[k] and not barred[k]
-            for at, arg in enumerate(node.args):
+            kind, _, args, *_ = nodes[k]
+            passes = (kind in TERMS and not constant[k]) or (kind in SIGNS and free[k] and not barred[k])
+            inside = fixed[k] or kind == "at"
+            for arg in args:
                 reached[arg] = 1
-                fixed[arg] |= fixed[k] or _fixes(node, at)
-                if (term or sign) and not fixed[arg]:
+                if inside:
+                    fixed[arg] = 1
+                if passes and not fixed[arg]:
                     free[arg] = 1
                 else:
                     barred[arg] = 1
+                inside = inside or kind in FIXING
         for k, bar in enumerate(barred):
             free[k] &= not bar
         return free
@@ -107,15 +111,14 @@ class _Places:
         constant = bytearray(len(self.nodes))
         for k, node in enumerate(self.nodes):
             if node.args:
-                constant[k] = all(constant[arg] for arg in node.args)
+                for arg in node.args:
+                    if not constant[arg]:
+                        break
+                else:
+                    constant[k] = 1
             else:
                 constant[k] = node.kind in ("number", "constant", "truth") or self._is_param(node)
         return constant
 
     def _is_param(self, node: SyntaxNode) -> Any:
         return node.kind == "name" and node.value in self.params
-
-
-def _fixes(node: SyntaxNode, at: int) -> bool:
-    """Whether an argument of the node is an exponent, an index or a bound."""
-    return node.kind == "at" or (at > 0 and node.kind in ("**", "sum", "product"))

@@ -110,7 +110,7 @@ def tokenize(text: str) -> Iterator[Token]:
 
 
 def _check_number(text: str, word: str, span: tuple[int, int]) -> None:
-    if sum(char.isdigit() for char in word) > MOST_DIGITS:
+    if len(word) > MOST_DIGITS and sum(char.isdigit() for char in word) > MOST_DIGITS:
         raise ExpressionError(f"a number of more than {MOST_DIGITS} digits", text, span, "A double keeps 17 digits.")
     after = text[span[1] : span[1] + 1]
     if after == "." or (word[-1] == "." and after.isdigit()):

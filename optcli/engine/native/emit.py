@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from optcli.autograd.graph import Constant, Input, Node
 from optcli.autograd.ops import Op
-from optcli.autograd.structural import Fold, Scatter
+from optcli.autograd.structural import Fold, Scatter, Strided
 from optcli.engine.native.lines import Lines, double, elementwise, merged
 from optcli.engine.native.nest import Nest
 from optcli.engine.native.program import SCALARS, Kernel, Program, View, stacks
@@ -198,6 +198,7 @@ class Emitter:
                     continue
                 base = pointer(place.slot)
                 for where, arg in zip(node.op.places, node.args, strict=True):
+                    assert isinstance(where, Strided)
                     lines.store(self.scalar(lines, arg, known, pointer), base, place.offset + where.offset)
                 continue
             elif isinstance(node.op, Fold):
