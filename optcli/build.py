@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import gc
+import importlib.util
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -12,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optcli.autograd.gradient import gradient, hessian_vector_product
-from optcli.autograd.graph import Graph
+from optcli.autograd.graph import Constant, Graph, Input
+from optcli.autograd.ops import Op
 from optcli.engine.numpy_engine import Plan, overflowed
 from optcli.errors import ExpressionError, FileError, UsageError, did_you_mean, nearest, visible
 from optcli.expr.functions import FUNCTIONS
@@ -43,8 +45,7 @@ LONG = 20_000  # entries of the longest array from which on one evaluation is wo
 REMEDY = "Install it with pip install llvmlite, or use --engine numpy."
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """What a FUNCTION argument stands for: the text of the expression, and where it came from."""
 
     text: str
@@ -160,6 +161,14 @@ class Objective:
     def _long(self) -> bool:
         longest = max((math.prod(node.shape) for node in self.rolled_graph.nodes), default=0)
         return self.engine != "numpy" and longest >= LONG and native_works()
+
+    @cached_property
+    def exact(self) -> bool:
+        """Whether every engine computes the same digits: scalars and correctly rounded operations alone."""
+        return all(
+            node.shape == () and (isinstance(node.op, Constant | Input) or (isinstance(node.op, Op) and node.op.exact))
+            for node in self.gradient_graph.nodes
+        )
 
     def compiled(self) -> Objective:
         """The same with every evaluation in native code, whatever its size.
@@ -333,6 +342,14 @@ def problem(
         value, both, product = negative, negative_both, negative_product
     size, overflow = objective.layout.size, objective.overflowed
     return Problem(size, value, both, lower=lower, upper=upper, overflow=overflow, product=product)
+
+
+def native_is_installed() -> bool:
+    """Whether llvmlite can be found; it is not loaded."""
+    try:
+        return importlib.util.find_spec("llvmlite") is not None
+    except ValueError:  # barred by None in sys.modules
+        return False
 
 
 @functools.cache

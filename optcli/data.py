@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from optcli.errors import DataError, FileError, visible
 
@@ -20,8 +19,7 @@ DELIMITERS = ",;\t"
 SHOWN = 40
 
 
-@dataclass(frozen=True, slots=True)
-class DataFile:
+class DataFile(NamedTuple):
     """A file that holds numbers; `where` is the place that names it."""
 
     path: Path

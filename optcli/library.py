@@ -6,10 +6,9 @@ Inside an installed wheel they are optcli/_functions and optcli/_configs.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from optcli.config.bounds import Bound, bounds
 from optcli.config.kinds import code_text, misfit, text
@@ -23,16 +22,14 @@ KEYS = ("name", "summary", "expression", "params", "start", "domain", "minima", 
 ENDING = ".yaml"
 
 
-@dataclass(frozen=True)
-class Minimum:
+class Minimum(NamedTuple):
     """A known minimizer and its value; texts are expressions of the parameters."""
 
     x: tuple[StartEntry, ...]
     value: float | str
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A function with a name, as its file says; `expression` is in the language of contract §1."""
 
     name: str

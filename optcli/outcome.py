@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from optcli import __version__
 from optcli.layout import Layout
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 SCHEMA = "optcli.result/v1"
 
 
-@dataclass(frozen=True, eq=False)
-class Preview:
+class Preview(NamedTuple):
     """What is known before the first iteration; `start` is flat, shape (layout.size,)."""
 
     command: str
@@ -39,8 +38,7 @@ class Preview:
     notes: tuple[str, ...] = ()  # what the user should know before it begins, for standard error
 
 
-@dataclass(frozen=True, eq=False)
-class Row:
+class Row(NamedTuple):
     """What is true before the update with this number; `gradient` and `x` are flat."""
 
     iteration: int

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from optcli.build import Objective, Source, build, engine, problem, source
+from optcli.build import Objective, Source, build, engine, native_is_installed, native_works, problem, source
 from optcli.config import CONFIG_KEYS, Config, Layer, from_keywords, resolve
 from optcli.data import load_array
 from optcli.errors import ConfigError, ExpressionError, UsageError, did_you_mean, visible
 from optcli.layout import Layout
 from optcli.optimize.iterate import Array, Iterate
 from optcli.optimize.methods import find, make
+from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Problem
 from optcli.optimize.solve import Silent, solve
@@ -25,6 +26,8 @@ from optcli.optimize.verdict import judge
 from optcli.outcome import Outcome, Preview, Row, Unwatched, Watch, as_record
 from optcli.points import bounds_of, finite_start, named_bounds, origin_of, start_of
 
+BRIEF = 100_000  # scalar operations of the numpy engine that take about as long as loading LLVM and compiling
+UPDATE = 30  # of them are worth what else is done for an update
 SUGGESTED = ("library", "default")  # origins of a start that the user did not choose
 STOPPING = ("iters", "tol", "max_time", "max_evals", "target")
 
@@ -74,7 +77,9 @@ def prepare(config: Config, text: str | None = None, choose_start: bool = True) 
     assert config.function is not None
     found = source(config.function) if text is None else Source(text, text)
     data = {name: load_array(spec, config.folder) for name, spec in config.data.items()}
-    objective = build(found.text, config.params, data, engine(config.engine))
+    if config.engine == "native":
+        engine(config.engine)  # whether it is there, before anything is done
+    objective = build(found.text, config.params, data, config.engine)
     layout = objective.layout
     if not layout.size:
         raise ExpressionError(
@@ -152,19 +157,30 @@ def _compiled(ready: Prepared, method: Method) -> tuple[Problem, str, tuple[str,
     objective, wanted = ready.objective, ready.config.engine
     lower, upper = ready.bounds or (None, None)
     maximize = ready.config.command == "maximize"
-    if objective.engine != "numpy":
-        try:
-            return problem(objective, maximize, lower, upper, method), "native", ()
-        except RuntimeError as error:
-            reason = f"the native engine cannot compile this ({visible(str(error)[:200])})"
-            if wanted == "native":
-                raise UsageError(reason, "Use --engine numpy, and please report it.") from None
-            objective = replace(objective, engine="numpy")
-    else:
-        objective.gradient_plan  # noqa: B018  # compiled here, so that the time is told apart
-        reason = "the native engine needs llvmlite, which cannot be loaded"
-    notes = () if wanted == "numpy" else (f"{reason}: using numpy",)
+    notes: tuple[str, ...] = ()
+    if wanted != "numpy" and not (wanted == "auto" and native_is_installed() and _brief(ready, method)):
+        if native_works():
+            try:
+                return problem(objective, maximize, lower, upper, method), "native", notes
+            except RuntimeError as error:
+                reason = f"the native engine cannot compile this ({visible(str(error)[:200])})"
+                if wanted == "native":
+                    raise UsageError(reason, "Use --engine numpy, and please report it.") from None
+        else:
+            reason = "the native engine needs llvmlite, which cannot be loaded"
+        notes = (f"{reason}: using numpy",)
+    objective = replace(objective, engine="numpy")
+    objective.gradient_plan  # noqa: B018  # compiled here, so that the time is told apart
     return problem(objective, maximize, lower, upper), "numpy", notes
+
+
+def _brief(ready: Prepared, method: Method) -> bool:
+    """Whether a run is over before LLVM would be loaded, and has the same digits on both engines."""
+    iters = ready.config.iters
+    if iters is None or iters * UPDATE > BRIEF or ready.bounds is not None:
+        return False
+    exact = isinstance(method, FirstOrder) and method.exact and ready.objective.exact
+    return exact and iters * (UPDATE + len(ready.objective.gradient_graph)) <= BRIEF
 
 
 def method_of(config: Config) -> Method:

@@ -8,12 +8,17 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 import optcli
+from optcli.autograd.ops import Op
 from optcli.engine.native import llvm
+from optcli.engine.native.loop_code import step_of
 from optcli.engine.native.plan import threads
 from optcli.errors import UsageError
+from optcli.optimize.methods import METHODS, make
+from optcli.optimize.methods.first_order import FirstOrder
 
 # a machine where llvmlite cannot be imported
 WITHOUT = "import sys; sys.modules['llvmlite'] = None; from optcli.__main__ import main; sys.exit(main())"
@@ -37,9 +42,35 @@ def engine_of(words: Sequence[str]) -> str:
 
 
 def test_the_engine_of_a_run() -> None:
-    assert engine_of(JOB) == "native"
     assert engine_of((*JOB, "--engine", "native")) == "native"
     assert engine_of((*JOB, "--engine", "numpy")) == "numpy"
+
+
+@pytest.mark.parametrize(
+    ("words", "engine"),
+    [
+        (JOB, "numpy"),  # over before LLVM is loaded
+        ((*JOB[:-1], "100000"), "native"),
+        ((*JOB, "--tol", "1e-9"), "numpy"),
+        (JOB[:-2], "native"),  # up to 10,000 iterations
+        ((*JOB, "--method", "nesterov"), "numpy"),
+        ((*JOB, "--method", "adam"), "native"),
+        ((*JOB, "--bounds", "x=0:1"), "native"),
+        (("minimize", "sin(x) + x**2", "--iters", "10"), "native"),  # engines may round sin in other ways
+        (("minimize", "x**3 + x**2", "--iters", "10"), "native"),
+        (("minimize", "Sum(x[i]**2, (i, 1, 5))", "--start", "x=1", "--iters", "10"), "native"),
+    ],
+)
+def test_auto_takes_what_is_done_first_where_the_digits_are_the_same(words: tuple[str, ...], engine: str) -> None:
+    assert engine_of(words) == engine
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_that_is_exact_uses_nothing_else(name: str) -> None:
+    method = make(name, {})
+    assert isinstance(method, FirstOrder)
+    step = step_of(method.update, len(method.init_state(np.zeros(1))), bounded=False)
+    assert method.exact == all(node.op.exact for node in step.graph.nodes if isinstance(node.op, Op))
 
 
 def test_both_print_the_same() -> None:
@@ -76,13 +107,13 @@ def refuse(*_: object) -> None:
 
 def test_where_llvm_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llvm, "_compile", refuse)
-    outcome = optcli.minimize("x**2 + 1", iters=10)
+    outcome = optcli.minimize("exp(x) - x", iters=10)
     assert outcome.preview.engine == "numpy"
     (note,) = outcome.preview.notes
     assert note.startswith("the native engine cannot compile this (no such instruction")
     assert "\x1b" not in note
     with pytest.raises(UsageError, match="cannot compile"):
-        optcli.minimize("x**2 + 1", iters=10, engine="native")
+        optcli.minimize("exp(x) - x", iters=10, engine="native")
 
 
 def test_explain_shows_the_code_alone() -> None:

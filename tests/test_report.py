@@ -167,7 +167,7 @@ def test_formats_never_name_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
     import optcli.report.columns as module
 
     renamed = tuple(
-        SimpleNamespace(**{**vars(column), "name": "q" + column.name, "title": "Q" + column.title})
+        SimpleNamespace(**{**column._asdict(), "name": "q" + column.name, "title": "Q" + column.title})
         for column in COLUMNS
     )
     monkeypatch.setattr(module, "COLUMNS", renamed)

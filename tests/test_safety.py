@@ -40,7 +40,7 @@ def python(code: str, *words: str) -> subprocess.CompletedProcess[str]:
 AUDITED = """
 import json, os, sys
 import optcli
-import optcli.expr.lower, optcli.expr.ranges  # what a graph that is kept would leave for later
+import optcli.autograd.rolled, optcli.expr.lower, optcli.expr.ranges  # what a graph that is kept would leave for later
 optcli.function("sin(x)*y + Sum(v[i], (i, 1, 3))")(x=1, y=2, v=[1, 2, 3])
 items = json.load(open(sys.argv[1], encoding="utf-8"))
 seen = []

@@ -130,6 +130,11 @@ class Op:
         """The number of arguments, None for any number from two on."""
         return None if self.partials is None else len(self.partials)
 
+    @property
+    def exact(self) -> bool:
+        """Whether IEEE 754 leaves no choice of digits: the rule calls no function of the C library."""
+        return bool(self.native) and "@" not in self.native.replace("@llvm.", "")
+
     def __call__(self, *args: Any) -> Any:
         return call(self, args)
 

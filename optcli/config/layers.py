@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from optcli.config.bounds import Bound
 from optcli.config.points import StartEntry
@@ -23,8 +23,7 @@ PREFIX = "OPTCLI_"
 OTHER_ENVIRONMENT = ("OPTCLI_CACHE", "OPTCLI_DEBUG", "OPTCLI_THREADS")  # belong to other parts
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """A converted value, the place that an error names, and what sort of place: flag, environment, keyword or ''."""
 
     value: Any

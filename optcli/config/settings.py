@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from optcli.config import kinds, points
 from optcli.config.bounds import bounds
@@ -31,8 +30,7 @@ STATUSES = (
 MAX_LABEL = 200  # contract §2
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One row: how it is written, what it may be, and what `-h` says about it.
 
     `kind` converts a single value; `parts` instead converts a mapping, merged over the layers entry by entry.

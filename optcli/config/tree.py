@@ -6,16 +6,14 @@ A leaf keeps its text until a kind (see kinds.py) says what it must be: `on`, `1
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from optcli.errors import ConfigError, visible
 
 SHOWN = 40  # characters of a wrong value that an error repeats
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(NamedTuple):
     """One word or text; `plain` is False where YAML had it in quotes or as a block."""
 
     text: str
@@ -23,22 +21,19 @@ class Scalar:
     plain: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(NamedTuple):
     items: tuple[Node, ...]
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A mapping in the order written; its keys are distinct."""
 
     entries: tuple[tuple[Scalar, Node], ...]
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(NamedTuple):
     """Numbers that Python handed over whole: a numpy array, or a list of plain ints and floats."""
 
     values: Any

@@ -12,8 +12,8 @@ import re
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from optcli.errors import ConfigError, FileError, did_you_mean, visible
 
@@ -30,8 +30,7 @@ WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | ge
 SEAL = 65  # the first line: the SHA-256 of the rest
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(NamedTuple):
     """What is kept; `state` is "on", or says what it is not used for and why."""
 
     folder: str

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,8 +147,7 @@ def _nonzero(terms: dict[Axis, Fraction | Ints]) -> dict[Axis, Fraction | Ints]:
     return {axis: term for axis, term in terms.items() if not (isinstance(term, Fraction) and term == 0)}
 
 
-@dataclass(frozen=True)
-class Ragged:
+class Ragged(NamedTuple):
     """How a flat axis came from outer ones: it lists (outer position, inner value) pairs."""
 
     outer: tuple[Axis, ...]

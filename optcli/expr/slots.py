@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from optcli import __version__
 from optcli.expr.resolve import Resolved
@@ -22,8 +21,7 @@ SIGNS = frozenset(("neg", "use"))
 FIXING = frozenset(("**", "sum", "product"))  # their arguments after the first are exponents or bounds
 
 
-@dataclass(frozen=True)
-class Slots:
+class Slots(NamedTuple):
     """The slots of a text: `numbers` (node of the syntax → the name of its place) and `params`, with their values."""
 
     numbers: Mapping[int, str]

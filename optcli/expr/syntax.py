@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 CONSTANTS = {"pi": "pi", "π": "pi", "E": "E"}
@@ -28,8 +27,7 @@ class SyntaxNode(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True)
-class Syntax:
+class Syntax(NamedTuple):
     """A parsed text: nodes in postorder, the root last reached from `root`; names in the order of first appearance."""
 
     text: str

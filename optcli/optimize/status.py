@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from optcli.optimize.verdict import Verdict
@@ -93,8 +92,7 @@ ENDINGS: dict[str, tuple[Status, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """The word and the sentence of an end."""
 
     status: Status

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from optcli.report.csv_format import CsvWriter
 from optcli.report.json_format import JsonWriter
@@ -13,8 +13,7 @@ from optcli.report.table import TableWriter
 from optcli.report.watch import Writer
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """`make` takes a function that writes text, and the screen behind it; `beginnings` are how its files begin."""
 
     help: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from optcli.report.numbers import largest
 
@@ -17,8 +16,7 @@ SHORTENED = 1000  # in records a vector with more entries is its norm and its en
 Place = Literal["table", "csv", "record"]
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """`kind`: an integer, a float, or a point, which is a flat vector with an entry for each variable's."""
 
     name: str

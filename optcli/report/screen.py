@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 NARROWEST = 20  # columns; below this nothing can be laid out
 USUAL = 80  # columns of a terminal that does not say
 
 
-@dataclass(frozen=True)
-class Screen:
+class Screen(NamedTuple):
     """`width` is None where lines may have any length (a pipe or a file)."""
 
     terminal: bool = False

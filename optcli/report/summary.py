@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optcli.errors import visible
 from optcli.report.numbers import ENDS, LONG, exact, flow, largest, short, wrap
@@ -19,8 +18,7 @@ DIGITS = 10  # of numbers in the summary, except the minimizer's
 VARIABLES = 20  # so many are listed by name
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One entry of the summary; `tone` is "good", "bad" or nothing."""
 
     label: str

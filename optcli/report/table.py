@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optcli.report.columns import Column, columns_of
 from optcli.report.drawing import console_of, styled, text_of
@@ -38,8 +37,7 @@ LADDER = (
 )
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """How a column is laid out: its title, its width, and the text of a value in it."""
 
     title: str

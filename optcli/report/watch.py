@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from optcli.outcome import Outcome, Preview, Row
@@ -22,8 +21,7 @@ class Writer(Protocol):
     def end(self, outcome: Outcome) -> None: ...
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """The watch that `execute` is given; `end` is called with its outcome."""
 
     writers: tuple[Writer, ...]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from optcli.autograd.graph import Constant, Input, Node
 from optcli.autograd.ops import Op
@@ -20,8 +21,7 @@ from optcli.engine.native.program import SCALARS, Kernel, Program, View, stacks
 MOST_LINES = 16_000  # operations of one straight function
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a stored node begins: a slot of the table, and an offset in doubles."""
 
     slot: int

@@ -12,6 +12,7 @@ import math
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +46,7 @@ SOON = 0.02  # seconds that a call shall take: signals wait for its return
 FIRST = 256  # iterations of the first call, whose speed is not known yet
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """When the loop must return: rules of optimize.stop in numbers that code can compare.
 
     The tolerance at a value f is max(tolerance, relative·min(|f|, scale)); none where `tolerance` is negative.

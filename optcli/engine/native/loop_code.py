@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optcli.autograd import ops
 from optcli.autograd.graph import Builder, Constant, Graph, Input, Node
@@ -22,8 +21,7 @@ VALUE, NORM, BEST_VALUE, BEST_NORM, TARGET, TOLERANCE, RELATIVE, SCALE, CAP = ra
 DONE, UNTIL, MOVED, BEST_AT, REST, OWN = range(6)
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One entry's update: inputs (x, g, i, lower, upper, *state) → outputs (x after, measure of the gradient, *state).
 
     The measure is |x − P(x − g)|, whose largest entry is the gradient norm.
@@ -135,8 +133,7 @@ def norm_function(loop: Loop) -> str:
     return _function(f"void @norm({pointers}, i64 %a, i64 %b)", lines)
 
 
-@dataclass(frozen=True)
-class _After:
+class _After(NamedTuple):
     """Operands at an evaluated point, for the rules that both kinds of loop share."""
 
     done: str

@@ -26,6 +26,7 @@ class Adam(FirstOrder):
     reference = (
         "D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015, arXiv:1412.6980, Algorithm 1"
     )
+    exact = False  # powers of beta
 
     lr: float = parameter(0.001, "learning rate, about the length of the first steps", POSITIVE)
     beta1: float = parameter(0.9, "decay of the mean of the gradients", FRACTION)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from optcli.optimize.iterate import Array, Iterate, Point, State
 from optcli.optimize.methods.method import Method
@@ -21,6 +21,8 @@ class FirstOrder(Method):
     Goldstein–Levitin–Polyak gradient projection method, IEEE Trans. Automatic Control 21 (1976) 174–184;
     Nocedal & Wright, Numerical Optimization, 2nd ed., section 16.7.
     """
+
+    exact: ClassVar[bool] = True  # whether `update` is made of + − × ÷ and roots: its digits are the same everywhere
 
     def init_state(self, x: Array) -> State:
         """The state before the first update from x: arrays of x's shape."""
