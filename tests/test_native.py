@@ -7,6 +7,7 @@ import math
 from random import Random
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -110,6 +111,19 @@ def test_an_operation_against_fifty_digits(op: Op) -> None:
     (ours,) = NativePlan(vector_graph(op, 40))(*columns)
     exact = np.array([float(precise(op)(*row)) for row in zip(*columns, strict=True)])
     assert_agree(ours, exact, ULP.get(op.name, USUAL_ULP) * EPS, 8 * EPS, op.name)
+
+
+@pytest.mark.parametrize("ends", [(-1e-3, 1e-3), (-1.0, 1.0), (-30.0, 30.0), (-708.0, 709.78), (-746.0, -707.0)])
+def test_the_exponential_of_loops_is_within_one_ulp(ends: tuple[float, float]) -> None:
+    """Also where results are subnormal: 2^k is multiplied in two steps, the last one rounds once."""
+    points = np.random.default_rng(6).uniform(*ends, 1500)
+    plan = NativePlan(vector_graph(OPS["exp"], len(points)))
+    assert ("@near_exp" in plan.text) == llvm.fused()
+    (ours,) = plan(points)
+    with mpmath.workdps(40):
+        errors = [abs(mpmath.mpf(y) - mpmath.exp(mpmath.mpf(x))) for x, y in zip(points, ours, strict=True)]
+    ulps = np.array([float(error / mpmath.mpf(np.spacing(y))) for error, y in zip(errors, ours, strict=True)])
+    assert ulps.max() <= (1.0 if llvm.fused() else 4.0)
 
 
 # ------------------------------------------------------------------ whole functions

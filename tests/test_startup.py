@@ -22,7 +22,7 @@ LOADED = {
     "optcli.cli": "command group minimize options session signals solving streams",
     "optcli.config": "bounds kinds layers paths points replay settings tree yaml_reader",
     "optcli.engine": "native numpy_engine",
-    "optcli.engine.native": "emit lines llvm loop loop_code nest plan program sweep",
+    "optcli.engine.native": "emit functions lines llvm loop loop_code nest plan program sweep",
     "optcli.expr": "cache functions graphs parse resolve slots syntax tokens",
     "optcli.optimize": "iterate methods problem solve status stop verdict",
     "optcli.optimize.methods": "adam first_order gd method momentum nesterov",

@@ -42,7 +42,8 @@ class Code:
 class Emitter:
     """Writes the functions of one Program; `inputs` and `outputs` say where the caller wants them.
 
-    With `watch` each loop leaves the sum of what it writes, which is finite only if all of that is.
+    With `watch` each loop leaves the sum of what it writes, which is finite only if all of that is. `fused` says that
+    the processor has fused multiply-adds.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Emitter:
         slots: int,
         masked: bool,
         watch: bool = False,
+        fused: bool = False,
     ) -> None:
         self.program = program
+        self.fused = fused
         self.masked = masked
         self.watch = watch
         self.watched: set[Node] = set()  # the nodes whose entries are in a watched sum

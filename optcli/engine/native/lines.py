@@ -10,105 +10,17 @@ from dataclasses import dataclass, field
 
 from optcli.autograd import native_rules, ops
 from optcli.autograd.graph import Node
+from optcli.engine.native.functions import FUNCTIONS
 
 POWERS = range(3, 9)  # exponents that become products: at most (p − 1)/2 ulp more than pow
 CALL = re.compile(r"call (\w+) (@[\w.]+)\(([^)]*)\)")
 DEFINED = re.compile(r"define (?:internal )?\w+ (@[\w.]+)\(")
-PAIRWISE = """\
-; the sum of n doubles, by halves
-define internal double @pairwise(ptr %p, i64 %n) {
-entry:
-  %small = icmp sle i64 %n, 8
-  br i1 %small, label %loop, label %split
-split:
-  %half = sdiv i64 %n, 2
-  %rest = sub i64 %n, %half
-  %left = call double @pairwise(ptr %p, i64 %half)
-  %middle = getelementptr double, ptr %p, i64 %half
-  %right = call double @pairwise(ptr %middle, i64 %rest)
-  %both = fadd double %left, %right
-  ret double %both
-loop:
-  %i = phi i64 [0, %entry], [%j, %body]
-  %s = phi double [0.0, %entry], [%u, %body]
-  %more = icmp slt i64 %i, %n
-  br i1 %more, label %body, label %done
-body:
-  %a = getelementptr double, ptr %p, i64 %i
-  %v = load double, ptr %a
-  %u = fadd double %s, %v
-  %j = add i64 %i, 1
-  br label %loop, !llvm.loop !0
-done:
-  ret double %s
-}"""
-
-IN_ORDER = """\
-; the sum of n doubles, from the first to the last
-define internal double @in_order(ptr %p, i64 %n) {
-entry:
-  %first = load double, ptr %p
-  br label %loop
-loop:
-  %i = phi i64 [1, %entry], [%j, %body]
-  %s = phi double [%first, %entry], [%u, %body]
-  %more = icmp slt i64 %i, %n
-  br i1 %more, label %body, label %done
-body:
-  %a = getelementptr double, ptr %p, i64 %i
-  %v = load double, ptr %a
-  %u = fadd double %s, %v
-  %j = add i64 %i, 1
-  br label %loop, !llvm.loop !0
-done:
-  ret double %s
-}"""
-
-HAND_ON = """\
-; add to a target what each block but the last left for later entries
-define internal void @hand_on(ptr %target, ptr %left, i64 %blocks, i64 %width, i64 %low, i64 %step, i64 %size) {
-entry:
-  %last = sub i64 %blocks, 1
-  br label %block
-block:
-  %b = phi i64 [0, %entry], [%b.next, %block.end]
-  %begin = phi i64 [%low, %entry], [%until, %block.end]
-  %until = add i64 %begin, %step
-  %from = mul i64 %b, %width
-  %more = icmp slt i64 %b, %last
-  br i1 %more, label %head, label %done
-head:
-  %j = phi i64 [0, %block], [%j.next, %body]
-  %at = add i64 %until, %j
-  %inside = icmp slt i64 %at, %size
-  %within = icmp slt i64 %j, %width
-  %go = and i1 %inside, %within
-  br i1 %go, label %body, label %block.end
-body:
-  %k = add i64 %from, %j
-  %p = getelementptr double, ptr %left, i64 %k
-  %v = load double, ptr %p
-  %q = getelementptr double, ptr %target, i64 %at
-  %old = load double, ptr %q
-  %new = fadd double %old, %v
-  store double %new, ptr %q
-  %j.next = add i64 %j, 1
-  br label %head, !llvm.loop !0
-block.end:
-  %b.next = add i64 %b, 1
-  br label %block
-done:
-  ret void
-}"""
-
-
 # short loops, of which vectors would only make more code
 AS_IT_IS = """
 !0 = distinct !{!0, !1, !2}
 !1 = !{!"llvm.loop.vectorize.enable", i1 false}
 !2 = !{!"llvm.loop.unroll.disable"}
 """
-OURS = {"@pairwise": PAIRWISE, "@in_order": IN_ORDER, "@hand_on": HAND_ON}
 
 
 def double(value: float) -> str:
@@ -237,34 +149,39 @@ def _scaled(node: Node) -> tuple[float, Node] | None:
     return None
 
 
-def finish(functions: Iterable[str], vectors: Mapping[str, str]) -> str:
+def finish(functions: Iterable[str], vectors: Mapping[str, Mapping[int, str]]) -> str:
     """A module: the functions, and a declaration of everything they call.
 
-    `vectors` holds the name of the variant for four doubles of each function that has one on this machine.
+    `vectors` holds the names of the variants for several doubles that functions have on this machine.
     """
     text = "\n\n".join(functions)
-    text = "\n\n".join([text, *(known for name, known in OURS.items() if f"{name}(" in text)])
+    text = "\n\n".join([text, *(known for name, known in FUNCTIONS.items() if f"{name}(" in text)])
     defined = set(DEFINED.findall(text))
     declared, groups = {}, {}
+    variants: list[str] = []
     for result, name, args in CALL.findall(text):
         if name in defined or name in declared:
             continue
         kinds = [arg.split()[0] for arg in args.split(", ")]
         effects = "" if name.startswith(("@llvm.", "@optcli.")) else " nounwind willreturn memory(none)"
         declared[name] = f"declare {result} {name}({', '.join(kinds)}){effects}"
-        if name[1:] in vectors:
-            variant = vectors[name[1:]]
-            arity = "v" * len(kinds)
-            quads = ", ".join(["<4 x double>"] * len(kinds))
-            declared["@" + variant] = f"declare <4 x double> @{variant}({quads}) nounwind willreturn memory(none)"
-            groups[name] = f'"vector-function-abi-variant"="_ZGV_LLVM_N4{arity}_{name[1:]}({variant})"'
+        mapped = []
+        for width, variant in vectors.get(name[1:], {}).items():
+            several = ", ".join([f"<{width} x double>"] * len(kinds))
+            declared["@" + variant] = (
+                f"declare <{width} x double> @{variant}({several}) nounwind willreturn memory(none)"
+            )
+            mapped.append(f"_ZGV_LLVM_N{width}{'v' * len(kinds)}_{name[1:]}({variant})")
+            variants.append(variant)
+        if mapped:
+            groups[name] = f'"vector-function-abi-variant"="{",".join(mapped)}"'
     numbers = {name: number for number, name in enumerate(groups)}
 
     def with_group(call: re.Match[str]) -> str:
         return f"{call[0]} #{numbers[call[2]]}" if call[2] in numbers else call[0]
 
-    used = ", ".join(f"ptr @{vectors[name[1:]]}" for name in groups)
-    keep = f'@llvm.compiler.used = appending global [{len(groups)} x ptr] [{used}], section "llvm.metadata"\n'
+    used = ", ".join(f"ptr @{variant}" for variant in variants)
+    keep = f'@llvm.compiler.used = appending global [{len(variants)} x ptr] [{used}], section "llvm.metadata"\n'
     attributes = "".join(f"attributes #{numbers[name]} = {{ {text} }}\n" for name, text in groups.items())
     head = "\n".join([*declared.values(), keep if groups else ""])
     foot = AS_IT_IS if "!llvm.loop" in text else ""

@@ -18,8 +18,9 @@ from optcli.autograd.ops import Op
 # or more, but costs as much as thousands of them where loops are short.
 LONG, VERY_LONG = 30_000, 100_000
 FEW, MANY = 256, 20_000  # entries of the longest loop up to which vectors are not worth it; from which on they are
-# vector variants of the C library's mathematics, 4 doubles by AVX2 (glibc's libmvec, errors below 4 ulp)
+# vector variants of the C library's mathematics, 4 doubles by AVX2, 8 by AVX-512 (glibc's libmvec, errors below 4 ulp)
 LIBMVEC = "libmvec.so.1"
+WIDTHS = (("+avx2", "d", 4), ("+avx512f", "e", 8))  # the feature, its letter in the names of variants, how many doubles
 VECTORIZED = (
     *("acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cos", "cosh", "erf", "erfc", "exp", "expm1"),
     *("log", "log10", "log1p", "log2", "sin", "sinh", "tan", "tanh", "atan2", "hypot", "pow"),
@@ -53,18 +54,29 @@ def ready() -> bool:
     return bool(_target()[1])
 
 
+def fused() -> bool:
+    """Whether this processor multiplies and adds in one operation."""
+    return "+fma" in _target()[2].split(",") or _target()[0].name.startswith("aarch64")
+
+
 @functools.cache
-def vectors() -> Mapping[str, str]:
-    """Function → its variant for four doubles, where this machine has one."""
-    if not sys.platform.startswith("linux") or "+avx2" not in _target()[2].split(","):
+def vectors() -> Mapping[str, Mapping[int, str]]:
+    """Function → its variants for so many doubles, where this machine has some."""
+    features = _target()[2].split(",")
+    if not sys.platform.startswith("linux") or WIDTHS[0][0] not in features:
         return {}
     try:
         library = ctypes.CDLL(LIBMVEC)
         binding.load_library_permanently(LIBMVEC)
     except (OSError, RuntimeError):
         return {}
-    named = {name: f"_ZGVdN4{'vv' if name in ('atan2', 'hypot', 'pow') else 'v'}_{name}" for name in VECTORIZED}
-    return {name: variant for name, variant in named.items() if hasattr(library, variant)}
+    found: dict[str, dict[int, str]] = {}
+    for feature, letter, width in WIDTHS:
+        for name in VECTORIZED:
+            variant = f"_ZGV{letter}N{width}{'vv' if name in ('atan2', 'hypot', 'pow') else 'v'}_{name}"
+            if feature in features and hasattr(library, variant):
+                found.setdefault(name, {})[width] = variant
+    return found
 
 
 def compile_text(text: str, called_back: list[Op], longest: int) -> Compiled:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from optcli.autograd.graph import Constant, Node
 from optcli.autograd.structural import Sum
+from optcli.engine.native.functions import IN_LOOPS
 from optcli.engine.native.lines import Lines, double
 from optcli.engine.native.program import BLOCK, SCALARS, Kernel, View, contiguous, needed, spread
 from optcli.engine.native.sweep import Sweep
@@ -131,6 +132,9 @@ class Nest:
         scalars = [f"double {name}" for name in self.outer.values()]
         ends = ["i64 %b", "i64 %o0", "i64 %o1", "i64 %i0", "i64 %i1"]
         body = "\n".join(self.lines.out)
+        if self.emitter.fused:
+            for name, ours in IN_LOOPS.items():
+                body = body.replace(name, ours)
         arguments = ", ".join([*pointers, *scalars, *ends])
         about = f"; block %b of {self.name}: rows %o0 to %o1, entries %i0 to %i1 of each"
         self.emitter.functions.append(

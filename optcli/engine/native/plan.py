@@ -90,6 +90,7 @@ class NativePlan:
             self._first_output + len(outputs),
             masked,
             watch,
+            llvm.fused(),
         )
         more = [] if extend is None else extend(emitter)
         self.code: Code = emitter.code()
