@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import sympy
 from optcli.autograd.ops import Op
 
 DIGITS = 50
+TIMES = int(os.environ.get("OPTCLI_EXAMPLES", "1"))  # how many times the usual number of random examples are tried
 EPS = 2.0**-52
 MANY = 3  # arguments with which Max and Min are tried
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import same
+from oracles import TIMES, same
 from random_texts import random_tree, text_of
 
 import optcli
@@ -65,7 +65,7 @@ def test_plans_of_the_library(name: str) -> None:
     agree(hessian_vector_product(objective.graph), doubled)
 
 
-@settings(max_examples=80, derandomize=True, deadline=None, database=None)
+@settings(max_examples=80 * TIMES, derandomize=True, deadline=None, database=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 6))
 def test_plans_of_random_graphs(random: Random, depth: int) -> None:
     objective = optcli.function(f"({text_of(random_tree(random, depth), random)})").objective
@@ -99,7 +99,7 @@ def random_arrays(random: Random, builder: Builder) -> Graph:
     return Graph.of(inputs, (total, *nodes[-3:]))
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@settings(max_examples=150 * TIMES, derandomize=True, deadline=None, database=None)
 @given(st.randoms(use_true_random=False))
 def test_plans_of_random_graphs_of_arrays(random: Random) -> None:
     graph = random_arrays(random, Builder())

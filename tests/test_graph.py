@@ -15,7 +15,7 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import CONDITIONS, arity, computed, far, precise, same
+from oracles import CONDITIONS, TIMES, arity, computed, far, precise, same
 from random_texts import random_tree, sympy_of, text_of
 
 import optcli
@@ -193,7 +193,7 @@ def test_second_derivatives_are_sympys(name: str) -> None:
                 assert far(got, precise(op, i, j)(*point), 1e-3) <= 1e6, (i, j, point, got)
 
 
-@settings(max_examples=120, derandomize=True, deadline=None, database=None)
+@settings(max_examples=120 * TIMES, derandomize=True, deadline=None, database=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 5))
 def test_random_graphs_agree_with_sympy(random: Random, depth: int) -> None:
     """Value, gradient and one column of the Hessian; an error is measured against the largest number on the way."""

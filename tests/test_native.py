@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import arity, precise
+from oracles import TIMES, arity, precise
 from random_texts import random_tree, text_of
 from test_engine import ROSENBROCK, points, random_arrays
 
 import optcli
 from optcli import library
-from optcli.autograd.gradient import gradient
+from optcli.autograd.gradient import gradient, jacobian_vector_product
 from optcli.autograd.graph import Builder, Graph
 from optcli.autograd.ops import OPS, Op
 from optcli.build import build
@@ -157,24 +157,26 @@ def test_the_library(name: str) -> None:
     both_agree(objective.product_graph, doubled)
 
 
-@settings(max_examples=120, derandomize=True, deadline=None, database=None)
+@settings(max_examples=120 * TIMES, derandomize=True, deadline=None, database=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 6))
 def test_random_texts(random: Random, depth: int) -> None:
     objective = optcli.function(f"({text_of(random_tree(random, depth, tame=True), random)})").objective
     both_agree(objective.gradient_graph, [list(x) for x in points(objective.layout.size)], 1e-9)
 
 
-@settings(max_examples=120, derandomize=True, deadline=None, database=None)
+@settings(max_examples=120 * TIMES, derandomize=True, deadline=None, database=None)
 @given(st.randoms(use_true_random=False))
 def test_random_graphs_of_arrays(random: Random) -> None:
     graph = random_arrays(random, Builder())
     numbers = np.random.default_rng(random.randrange(10**6))
     rows = [[numbers.normal(size=node.shape) for node in graph.inputs] for _ in range(2)]
     both_agree(gradient(Graph.of(graph.inputs, graph.outputs[:1])), rows, 1e-9)
-    both_agree(graph, rows, 1e-9)
+    both_agree(graph, rows, 1e-9)  # as residuals, and their Jacobian along a direction
+    doubled = [[*row, *(numbers.normal(size=node.shape) for node in graph.inputs)] for row in rows]
+    both_agree(jacobian_vector_product(graph), doubled, 1e-9)
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@settings(max_examples=150 * TIMES, derandomize=True, deadline=None, database=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 5))
 def test_random_texts_of_every_function(random: Random, depth: int) -> None:
     """Jumps and poles included: the classes of results agree everywhere."""

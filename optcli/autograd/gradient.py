@@ -97,14 +97,16 @@ def _push(node: Node, moving: Sequence[Any]) -> Any:
     return total
 
 
+def jacobian_vector_product(graph: Graph) -> Graph:
+    """The graph of J·v, an output for each output. Its inputs are those of `graph`, then one tangent for each."""
+    count = len(graph.inputs)
+    directions = [graph.builder.input(count + k, node.shape, f"v{k}") for k, node in enumerate(graph.inputs)]
+    return Graph.of((*graph.inputs, *directions), jvp(graph, directions))
+
+
 def hessian_vector_product(graph: Graph) -> Graph:
     """The graph of H·v: forward over reverse. Its inputs are those of `graph`, then one tangent for each."""
-    builder = graph.builder
-    first = gradient(graph)
-    count = len(graph.inputs)
-    directions = [builder.input(count + k, node.shape, f"v{k}") for k, node in enumerate(graph.inputs)]
-    slopes = Graph.of(graph.inputs, first.outputs[1:])
-    return Graph.of((*graph.inputs, *directions), jvp(slopes, directions))
+    return jacobian_vector_product(Graph.of(graph.inputs, gradient(graph).outputs[1:]))
 
 
 def _is_zero(node: Any) -> bool:
