@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -216,7 +216,7 @@ def _preview(ready: Prepared, method: Method, used: str, notes: tuple[str, ...])
         layout=ready.objective.layout,
         params=dict(ready.objective.params),
         method=config.method,
-        settings={**asdict(method), **given},
+        settings={**method.settings(), **given},
         engine=used,
         notes=notes,
         seed=config.seed,

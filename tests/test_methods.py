@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from optcli.errors import UsageError
-from optcli.optimize.methods import METHODS, describe, make
+from optcli.optimize.methods import METHODS, describe, find, make
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.solve import Problem, Stop, solve
 
@@ -268,7 +268,7 @@ def test_describe(name: str) -> None:
     about = describe(name)
     assert json.loads(json.dumps(about)) == about
     assert set(about) == {"name", "summary", "formula", "reference", "parameters"}
-    assert about["name"] == name == METHODS[name].name
+    assert about["name"] == name == find(name).name
     assert {each["name"]: each["default"] for each in about["parameters"]} == DEFAULTS[name]
     assert all(each["help"] and each["name"] in each["range"] for each in about["parameters"])
     assert "∇f" in about["formula"]

@@ -25,7 +25,7 @@ LOADED = {
     "optcli.engine.native": "emit functions lines llvm loop loop_code nest plan program sweep",
     "optcli.expr": "cache functions graphs parse resolve slots syntax tokens",
     "optcli.optimize": "iterate methods problem solve status stop verdict",
-    "optcli.optimize.methods": "adam first_order gd method momentum nesterov",
+    "optcli.optimize.methods": "first_order gd method",
     "optcli.report": "bare columns csv_format drawing files json_format ndjson numbers progress screen summary table"
     " watch",
 }

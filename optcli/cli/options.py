@@ -91,9 +91,9 @@ def _assignments(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     """`--set` takes any key, and the fields of the method chosen before it."""
     from dataclasses import fields
 
-    from optcli.optimize.methods import METHODS
+    from optcli.optimize.methods import METHODS, find
 
     chosen = ctx.params.get("method") or SETTINGS["method"].default
-    own = [field.name for field in fields(METHODS[chosen])] if chosen in METHODS else []
+    own = [field.name for field in fields(find(chosen))] if chosen in METHODS else []
     keys = [key for key, setting in SETTINGS.items() if setting.config and key not in ("function", "command")]
     return [CompletionItem(f"{key}=") for key in dict.fromkeys((*own, *keys)) if key.startswith(incomplete)]

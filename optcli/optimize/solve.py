@@ -78,12 +78,16 @@ class Result:
         return self.iterate.iteration
 
 
-def solve(problem: Problem, method: Method, start: Array, stop: Stop, watch: Watch | None = None) -> Result:
-    """Minimize from `start`, shape (problem.size,), moved into the bounds, until a rule of `stop` ends the run."""
+def solve(problem: Problem, method: Method, start: Array | Iterate, stop: Stop, watch: Watch | None = None) -> Result:
+    """Minimize until a rule of `stop` ends the run.
+
+    From `start`, shape (problem.size,), moved into the bounds; or on from an iterate of this method, as if the run had
+    never been interrupted.
+    """
     watch = Silent() if watch is None else watch
     began = stop.clock()
     with np.errstate(all="ignore"):  # what is not finite ends the run with a status
-        iterate = method.init(problem, start)
+        iterate = start if isinstance(start, Iterate) else method.init(problem, start)
         check = stop.begin(problem, iterate, began)
         while (ending := check(iterate)) is None:
             row = watch.next_row(iterate.iteration)

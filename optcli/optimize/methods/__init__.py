@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from optcli.errors import UsageError, did_you_mean, visible
-from optcli.optimize.methods.adam import Adam
-from optcli.optimize.methods.gd import GradientDescent
 from optcli.optimize.methods.method import Method
-from optcli.optimize.methods.momentum import Momentum
-from optcli.optimize.methods.nesterov import Nesterov
 
-METHODS: dict[str, type[Method]] = {
-    "gd": GradientDescent,
-    "momentum": Momentum,
-    "nesterov": Nesterov,
-    "adam": Adam,
+# name → file and class: a method is imported when it is wanted
+METHODS = {
+    "gd": "gd.GradientDescent",
+    "momentum": "momentum.Momentum",
+    "nesterov": "nesterov.Nesterov",
+    "adam": "adam.Adam",
 }
 
 
@@ -58,4 +56,6 @@ def find(name: str) -> type[Method]:
     if name not in METHODS:
         hint = did_you_mean(str(name), METHODS) or f"The methods are {', '.join(METHODS)}."
         raise UsageError(f"there is no method '{visible(str(name)[:64])}'", hint)
-    return METHODS[name]
+    file, _, kind = METHODS[name].partition(".")
+    found: type[Method] = getattr(importlib.import_module(f"optcli.optimize.methods.{file}"), kind)
+    return found

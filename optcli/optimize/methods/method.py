@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optcli.errors import UsageError, visible
+from optcli.errors import UsageError, did_you_mean, visible
 
 if TYPE_CHECKING:
     from optcli.optimize.iterate import Array, Iterate
@@ -32,13 +32,70 @@ class Range:
             return f"{name} {'>=' if self.closed else '>'} {self.low:g}"
         return f"{self.low:g} {'<=' if self.closed else '<'} {name} < {self.high:g}"
 
+    def read(self, method: str, name: str, given: Any) -> float:
+        """The number given. Raises UsageError for anything else."""
+        number = _number(method, name, given)
+        if number not in self:
+            raise UsageError(f"method {method}: {self.text(name)} is needed, not {number!r}")
+        return number
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The whole numbers from `least` on."""
+
+    least: int = 1
+
+    def text(self, name: str) -> str:
+        return f"{name} >= {self.least}, whole"
+
+    def read(self, method: str, name: str, given: Any) -> int:
+        number = _number(method, name, given)
+        if not number.is_integer() or number < self.least:
+            raise UsageError(f"method {method}: {self.text(name)}, is needed, not {number:g}")
+        return int(number)
+
+
+@dataclass(frozen=True)
+class Words:
+    """One of some words."""
+
+    words: tuple[str, ...]
+
+    def text(self, name: str) -> str:
+        return f"{name}: {', '.join(self.words[:-1])} or {self.words[-1]}" if len(self.words) > 1 else self.words[0]
+
+    def read(self, method: str, name: str, given: Any) -> str:
+        word = given.strip().lower() if isinstance(given, str) else given
+        if word not in self.words:
+            shown = visible(str(given)[:64])
+            hint = did_you_mean(shown, self.words) or f"Write {', '.join(self.words[:-1])} or {self.words[-1]}."
+            raise UsageError(f"method {method}: {name} has no value '{shown}'", hint)
+        return str(word)
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """A number of a range, or none: the word `none`, or nothing given."""
+
+    range: Range
+
+    def text(self, name: str) -> str:
+        return f"{self.range.text(name)}, or none"
+
+    def read(self, method: str, name: str, given: Any) -> float | None:
+        if given is None or (isinstance(given, str) and given.strip().lower() == "none"):
+            return None
+        return self.range.read(method, name, given)
+
 
 POSITIVE = Range(0.0)
+NOT_NEGATIVE = Range(0.0, closed=True)
 FRACTION = Range(0.0, 1.0, closed=True)
 
 
-def parameter(default: float, help: str, range: Range) -> Any:
-    """A field of a method: a number with a default, a line of help, and the range it must be in."""
+def parameter(default: Any, help: str, range: Range | Whole | Words | Maybe) -> Any:
+    """A field of a method: its default, a line of help, and what it may be."""
     return field(default=default, metadata={"help": help, "range": range})
 
 
@@ -46,22 +103,31 @@ def parameter(default: float, help: str, range: Range) -> Any:
 class Method(ABC):
     """Base of the methods; the subclass's docstring is its formula.
 
-    `init` evaluates the start, `step` makes one update; both are pure but for the problem's counters. A method that
-    cannot go on returns the iterate it was given with its `failure` set. Raises UsageError for a field out of range.
+    `init` evaluates the start, `step` makes one update; both are pure but for the problem's counters, and all that a
+    step depends on is in the iterate: arrays alone, so that a file can hold it. A method that rounding keeps from
+    getting lower returns an iterate with the same point and state under the next number, which ends a run as stalled;
+    one that cannot go on at all returns the iterate it was given with its `failure` set.
+    Raises UsageError for a field out of range.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     reference: ClassVar[str]
+    bounded: ClassVar[bool] = True  # whether it keeps bounds
+    curved: ClassVar[bool] = False  # whether it needs Hessians or their products
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            number = _number(self.name, each.name, getattr(self, each.name))
-            if number not in each.metadata["range"]:
-                raise UsageError(
-                    f"method {self.name}: {each.metadata['range'].text(each.name)} is needed, not {number!r}"
-                )
-            object.__setattr__(self, each.name, number)
+            value = each.metadata["range"].read(self.name, each.name, getattr(self, each.name))
+            object.__setattr__(self, each.name, value)
+
+    def settings(self) -> dict[str, Any]:
+        """The fields by name, ready for JSON: those of its own, and those shared by many that are not at rest."""
+        return {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if not each.metadata.get("shared") or getattr(self, each.name) != each.default
+        }
 
     @abstractmethod
     def init(self, problem: Problem, start: Array) -> Iterate:
