@@ -1,0 +1,121 @@
+"""A run of several legs: on past saddles, and with another method where one gives up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from optcli.optimize.iterate import Array, Iterate, Point, lower
+from optcli.optimize.methods.method import Method
+from optcli.optimize.problem import Problem
+from optcli.optimize.solve import Result, Watch, solve
+from optcli.optimize.status import Status
+from optcli.optimize.stop import Stop
+
+MOST_ESCAPES = 20
+FIRST = 1e-3  # of max(1, largest |x|): the first displacement from a saddle
+HALVINGS, DOUBLINGS = 30, 60
+GIVES_UP = (Status.STALLED, Status.FAILED)
+ENDED = (Status.CONVERGED, *GIVES_UP)
+LASTING = ("minimum", "stationary", "unbounded", "nonfinite")  # verdicts that no further leg could better
+
+
+class Leg(NamedTuple):
+    """A method at work from an iterate on, and why it was its turn."""
+
+    method: str
+    begin: int
+    why: str
+
+
+class Pursuit(NamedTuple):
+    """The end of the last leg, its verdict, and the legs."""
+
+    result: Result
+    verdict: Any
+    legs: tuple[Leg, ...]
+
+
+def pursue(
+    methods: Sequence[Method],
+    problem_for: Callable[[Method], Problem],
+    judge: Callable[[Problem, Result], Any],
+    start: Array | Iterate,
+    stop: Stop,
+    watch: Watch | None = None,
+    escape: bool = False,
+    why: str = "",
+) -> Pursuit:
+    """Minimize by the first method; by the next one where it gives up at what is no minimum; past saddles if `escape`.
+
+    The problems of `problem_for` share their counts. `judge` says what the reported point of a result is; from the
+    `direction` of its verdict, shape (n,), an escape begins.
+    """
+    waiting = list(methods)
+    method = waiting.pop(0)
+    problem = problem_for(method)
+    began, escapes = stop.clock(), 0
+    legs = [Leg(method.name, start.iteration if isinstance(start, Iterate) else 0, why)]
+    while True:
+        result = solve(problem, method, start, _rest(stop, began), watch)
+        verdict = judge(problem, result)
+        done = result.status not in ENDED or verdict.kind in LASTING or verdict.local_minimum is True
+        lower_point = None
+        if not done and escape and escapes < MOST_ESCAPES and verdict.direction is not None:
+            lower_point = descended(problem, result.point, verdict.direction)
+        if lower_point is not None:
+            escapes += 1
+            legs.append(Leg(method.name, result.iterations + 1, f"escaped from a {verdict.kind}"))
+            start = _from(problem, method, lower_point, result, result.iterations + 1)
+        elif not done and result.status in GIVES_UP and waiting:
+            given_up = method.name
+            method = waiting.pop(0)
+            problem = problem_for(method)
+            legs.append(Leg(method.name, result.iterations, f"{given_up} got no further"))
+            start = _from(problem, method, result.point.x, result, result.iterations)
+        else:
+            return Pursuit(result, verdict, tuple(legs))
+
+
+def descended(problem: Problem, point: Point, direction: Array) -> Array | None:
+    """A lower point along ±direction, as low as doubling the displacement finds; None where there is none."""
+    length = float(np.max(np.abs(direction)))
+    if not length > 0.0:
+        return None
+    first = FIRST * max(1.0, float(np.max(np.abs(point.x)))) / length
+    for halving in range(HALVINGS):
+        alpha = first * 0.5**halving
+        trials = [problem.project(point.x + sign * alpha * direction) for sign in (1.0, -1.0)]
+        values = [problem.value(x) for x in trials]
+        best = int(np.nanargmin(values)) if not np.isnan(values).all() else 0
+        if values[best] < point.value:
+            return _further(problem, point.x, trials[best], values[best])
+    return None
+
+
+def _further(problem: Problem, origin: Array, x: Array, value: float) -> Array:
+    """Twice as far as long as it gets lower."""
+    for _ in range(DOUBLINGS):
+        further = problem.project(origin + 2.0 * (x - origin))
+        lower_value = problem.value(further)
+        if not lower_value < value:
+            break
+        x, value = further, lower_value
+    return x
+
+
+def _from(problem: Problem, method: Method, x: Array, result: Result, iteration: int) -> Iterate:
+    """The method's first iterate at x, numbered on from the leg before, with the lowest point so far."""
+    fresh = method.init(problem, x)
+    point = replace(fresh.point, iteration=iteration)
+    return Iterate(point, fresh.state, lower(result.iterate.best, point) if point.finite else result.iterate.best)
+
+
+def _rest(stop: Stop, began: float) -> Stop:
+    """The rules with the time that is left."""
+    if stop.max_time is None:
+        return stop
+    return replace(stop, max_time=max(0.0, stop.max_time - (stop.clock() - began)))

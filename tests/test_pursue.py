@@ -1,0 +1,120 @@
+"""Legs of a run: past saddles, on with another method, and what of it is counted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from optcli.optimize.iterate import Iterate, Point
+from optcli.optimize.methods.gd import GradientDescent
+from optcli.optimize.methods.method import Method
+from optcli.optimize.problem import Counts, Problem
+from optcli.optimize.pursue import descended, pursue
+from optcli.optimize.solve import Result
+from optcli.optimize.status import Status
+from optcli.optimize.stop import Stop
+
+
+class Judged(NamedTuple):
+    kind: str
+    direction: np.ndarray | None = None
+    local_minimum: bool | None = None
+
+
+def saddle(x: np.ndarray) -> tuple[float, np.ndarray]:
+    """x² − y² + y⁴: a saddle at 0, minima −1/4 at (0, ±1/√2)."""
+    a, b = x
+    return a * a - b * b + b**4, np.array([2.0 * a, -2.0 * b + 4.0 * b**3])
+
+
+def curved(x: np.ndarray) -> np.ndarray:
+    return np.diag([2.0, -2.0 + 12.0 * x[1] ** 2])
+
+
+def judge(problem: Problem, result: Result) -> Judged:
+    values, vectors = np.linalg.eigh(curved(result.point.x))
+    if result.point.gradient_norm > 1e-6:
+        return Judged("not_stationary")
+    return Judged("minimum") if values[0] > 0 else Judged("saddle", vectors[:, 0])
+
+
+class Stuck(Method):
+    """Gives up at once."""
+
+    name = "stuck"
+    summary = reference = ""
+
+    def init(self, problem: Problem, start: np.ndarray) -> Iterate:
+        return Iterate.start(Point.at(problem, 0, start), ())
+
+    def step(self, problem: Problem, iterate: Iterate) -> Iterate:
+        return iterate.then(Point.of(problem, iterate.iteration + 1, *_known(iterate)), ())
+
+
+def _known(iterate: Iterate) -> tuple[np.ndarray, float, np.ndarray]:
+    return iterate.x, iterate.value, iterate.gradient
+
+
+def problems() -> tuple[Counts, object]:
+    counts = Counts()
+
+    def make(method: Method) -> Problem:
+        problem = Problem(2, lambda x: saddle(x)[0], saddle)
+        problem.counts = counts
+        return problem
+
+    return counts, make
+
+
+def test_a_saddle_is_left_for_the_minimum() -> None:
+    counts, make = problems()
+    found = pursue([GradientDescent(0.1)], make, judge, np.array([1.0, 0.0]), Stop(tol=1e-8), escape=True, why="asked")  # type: ignore[arg-type]
+    assert found.verdict.kind == "minimum"
+    assert found.result.point.value == pytest.approx(-0.25, abs=1e-12)
+    assert [leg.why for leg in found.legs] == ["asked", "escaped from a saddle"]
+    assert found.result.iterations >= found.legs[1].begin > 0
+    assert counts.gradient == found.result.counts.gradient
+    assert found.result.iterate.best is not None
+
+
+def test_without_escape_the_saddle_is_the_end() -> None:
+    _, make = problems()
+    found = pursue([GradientDescent(0.1)], make, judge, np.array([1.0, 0.0]), Stop(tol=1e-8))  # type: ignore[arg-type]
+    assert (found.result.status, found.verdict.kind, len(found.legs)) == (Status.CONVERGED, "saddle", 1)
+
+
+def test_where_one_method_gives_up_the_next_goes_on() -> None:
+    _, make = problems()
+    found = pursue([Stuck(), GradientDescent(0.1)], make, judge, np.array([1.0, 0.5]), Stop(tol=1e-8))  # type: ignore[arg-type]
+    assert [(leg.method, leg.begin) for leg in found.legs] == [("stuck", 0), ("gd", 1)]
+    assert found.verdict.kind == "minimum"
+    alone = pursue([Stuck()], make, judge, np.array([1.0, 0.5]), Stop(tol=1e-8))  # type: ignore[arg-type]
+    assert alone.result.status is Status.STALLED
+
+
+def test_limits_hold_for_all_legs_together() -> None:
+    counts, make = problems()
+    stop = Stop(tol=1e-12, max_evals=200)
+    found = pursue([Stuck(), GradientDescent(1e-6)], make, judge, np.array([1.0, 0.5]), stop)  # type: ignore[arg-type]
+    assert found.result.status is Status.LIMIT
+    assert counts.gradient == 200
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_an_escape_goes_down_whichever_way_the_direction_points(sign: float) -> None:
+    problem = Problem(2, lambda x: saddle(x)[0], saddle)
+    point = Point.at(problem, 0, np.zeros(2))
+    x = descended(problem, point, sign * np.array([0.0, 3.0]))
+    assert x is not None
+    assert saddle(x)[0] < -0.1
+    assert descended(problem, point, np.array([1.0, 0.0])) is None
+    assert descended(problem, point, np.zeros(2)) is None
+
+
+def test_an_escape_stays_within_the_bounds() -> None:
+    problem = Problem(2, lambda x: saddle(x)[0], saddle, lower=np.array([-1.0, -0.1]), upper=np.array([1.0, 0.2]))
+    x = descended(problem, Point.at(problem, 0, np.zeros(2)), np.array([0.0, 1.0]))
+    assert x is not None
+    assert -0.1 <= x[1] <= 0.2

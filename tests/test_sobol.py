@@ -1,0 +1,44 @@
+"""Sobol points against scipy's, and their evenness."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from scipy.stats import qmc
+
+from optcli.optimize.sobol import BITS, MOST_DIMENSIONS, points
+
+
+class Unshifted:
+    """A generator whose digital shift is none."""
+
+    def integers(self, low: int, high: int, size: int) -> np.ndarray:
+        return np.zeros(size, dtype=np.int64)
+
+    def uniform(self, size: int) -> np.ndarray:
+        return np.zeros(size)
+
+
+def test_the_sequence_is_that_of_joe_and_kuo() -> None:
+    ours = np.array(list(islice(points(MOST_DIMENSIONS, Unshifted()), 512)))  # type: ignore[arg-type]
+    wanted = qmc.Sobol(MOST_DIMENSIONS, scramble=False, bits=30).random(512)
+    assert np.abs(ours - wanted).max() <= 2.0**-BITS
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, MOST_DIMENSIONS, MOST_DIMENSIONS + 9])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_each_half_and_quarter_has_its_share(size: int, seed: int) -> None:
+    found = np.array(list(islice(points(size, np.random.default_rng(seed)), 64)))
+    assert found.shape == (64, size)
+    assert ((found > 0.0) & (found < 1.0)).all()
+    even = min(size, MOST_DIMENSIONS)
+    for d in range(even):
+        assert np.array_equal(np.histogram(found[:, d], 64, (0.0, 1.0))[0], np.ones(64))
+
+
+def test_the_seed_decides() -> None:
+    first, again, other = (next(points(3, np.random.default_rng(seed))) for seed in (7, 7, 8))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
