@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from optcli.autograd import ops
 from optcli.autograd.gradient import gradient, hessian_vector_product
 from optcli.autograd.graph import Constant, Graph, Input
 from optcli.autograd.ops import Op
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 ENGINES = ("auto", "native", "numpy")
 MANY_NODES = 1000  # from which on long sums are looked for
+KINKED = frozenset(
+    (ops.abs_, ops.sign, ops.floor, ops.ceil, ops.mod, ops.largest, ops.smallest, ops.heaviside, ops.where)
+)
 LONG = 20_000  # entries of the longest array from which on one evaluation is worth being compiled
 
 
@@ -169,6 +173,16 @@ class Objective:
             node.shape == () and (isinstance(node.op, Constant | Input) or (isinstance(node.op, Op) and node.op.exact))
             for node in self.gradient_graph.nodes
         )
+
+    @property
+    def pays(self) -> bool:
+        """Whether native code is worth being made for the few hundred evaluations of a method that sees curvature."""
+        return self.engine == "native" or self._long or len(self.gradient_graph.nodes) >= MANY_NODES
+
+    @cached_property
+    def smooth(self) -> bool:
+        """Whether no operation has a kink or a jump: Newton's methods count on that."""
+        return not any(node.op in KINKED for node in self.graph.nodes if isinstance(node.op, Op))
 
     def compiled(self) -> Objective:
         """The same with every evaluation in native code, whatever its size.
@@ -324,7 +338,7 @@ def problem(
         from optcli.compiled import CompiledProblem
 
         return CompiledProblem(objective, method, maximize, lower, upper)
-    if method is not None and objective.engine != "numpy":
+    if method is not None and objective.engine != "numpy" and objective.pays:
         objective = objective.compiled()
     value, both, product = objective.value, objective.value_and_gradient, objective.hvp
     if maximize:

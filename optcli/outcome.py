@@ -13,6 +13,7 @@ from optcli.report.numbers import strict
 
 if TYPE_CHECKING:
     from optcli.optimize.iterate import Array
+    from optcli.optimize.pursue import Leg
     from optcli.optimize.verdict import Verdict
 
 SCHEMA = "optcli.result/v1"
@@ -35,7 +36,17 @@ class Preview(NamedTuple):
     start_origin: str
     every: int
     bounds: Mapping[str, list[float | None]]
+    why: str = ""  # why auto took this method
     notes: tuple[str, ...] = ()  # what the user should know before it begins, for standard error
+
+
+class FoundMinimum(NamedTuple):
+    """A minimum that many starts found: the point by name, the value as typed, and how often."""
+
+    x: Mapping[str, Any]
+    value: float
+    times: int
+    verdict: Verdict
 
 
 class Row(NamedTuple):
@@ -68,6 +79,9 @@ class Outcome:
     seconds: Mapping[str, float]
     history: tuple[dict[str, Any], ...]
     exit_code: int
+    legs: tuple[Leg, ...] = ()  # where auto or an escape was at work
+    starts: int = 1
+    minima: tuple[FoundMinimum, ...] = ()  # of many starts, the best first
 
     @property
     def x(self) -> dict[str, Any]:
@@ -109,6 +123,14 @@ class Outcome:
             "seconds": dict(self.seconds),
             "exit_code": self.exit_code,
         }
+        if self.legs:
+            out["legs"] = [{"method": leg.method, "begin": leg.begin, "why": leg.why} for leg in self.legs]
+        if self.starts > 1:
+            out["starts"] = self.starts
+            out["minima"] = [
+                {"x": dict(each.x), "value": each.value, "found": each.times, "verdict": each.verdict.to_dict()}
+                for each in self.minima
+            ]
         if preview.name is not None:
             out["name"] = preview.name
         if ranges:

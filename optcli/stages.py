@@ -13,7 +13,7 @@ from optcli.autograd.graph import Constant, Graph, Input, Node
 from optcli.build import Objective, engine
 from optcli.config import Config
 from optcli.engine.numpy_engine import every_value
-from optcli.run import Prepared, prepare
+from optcli.prepare import Prepared, prepare
 
 MOST_LINES = 60  # of a listing that are shown
 DIGITS = 6

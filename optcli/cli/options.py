@@ -22,7 +22,9 @@ def options(keys: Iterable[str] = tuple(SETTINGS)) -> list[click.Parameter]:
         if setting.flag is None:
             continue
         if setting.is_switch:
-            made.append(click.Option([setting.flag, key], is_flag=True, help=setting.help))
+            off = setting.config and setting.default is not False
+            flag = f"{setting.flag}/--no-{setting.flag.removeprefix('--')}" if off else setting.flag
+            made.append(click.Option([flag, key], is_flag=True, default=None, help=setting.help))
             continue
         metavar = "|".join(setting.choices) if len(setting.choices) > 1 else setting.metavar
         made.append(

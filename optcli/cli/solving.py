@@ -33,7 +33,7 @@ def layers_of(flags: Mapping[str, Any], file: str | None) -> list[Layer]:
 
 def settle_with_text(layers: Sequence[Layer]) -> tuple[Config, str | None]:
     """The sum of the layers and what the library says of their function; and the text on standard input for `-`."""
-    from optcli.run import settle
+    from optcli.prepare import settle
 
     config = settle(*layers)
     if config.function is None:

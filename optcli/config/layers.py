@@ -76,6 +76,8 @@ class Config:
     every: int
     bounds: tuple[Bound, ...]
     use_domain: bool
+    starts: int
+    escape: bool | None
     seed: int
     engine: str
     format: str
@@ -183,14 +185,14 @@ def from_keywords(**keywords: Any) -> Layer:
 
 
 def from_flags(flags: Mapping[str, Any]) -> Layer:
-    """The layer of command-line options by their keys, as click hands them over; None, () and False are not given.
+    """The layer of command-line options by their keys, as click hands them over; None and () are not given.
 
     `set` holds the texts of --set. Options that are no config keys are passed over. Raises ConfigError.
     """
     collector = _Collector(None, "flag")
     for key, value in flags.items():
         setting = SETTINGS.get(key)
-        if setting is None or value is None or value is False or value == ():
+        if setting is None or value is None or value == () or (value is False and setting.default is False):
             continue
         where = setting.flag or setting.metavar or key
         for one in value if isinstance(value, tuple) else (value,):

@@ -46,7 +46,7 @@ class Setting(NamedTuple):
     config: bool = True  # whether it is a YAML key, a Python keyword and a path of --set
     environment: bool = True  # whether OPTCLI_<KEY> sets it
     repeatable: bool = False  # whether the flag may be given several times
-    is_switch: bool = False  # a flag without a value
+    is_switch: bool = False  # a flag without a value; one that is not off by itself has a --no-… too
     choices: tuple[str, ...] = ()
 
 
@@ -79,7 +79,13 @@ _ROWS = (
         repeatable=True,
     ),
     _key("data", "arrays named in the text", "NAME=FILE", parts=points.arrays, **_HERE),
-    _key("method", "the method; `optcli methods` lists them", "NAME", text(what="the name of a method"), default="gd"),
+    _key(
+        "method",
+        "the method; `optcli methods` lists them (default auto: gd with --lr, else what suits the function)",
+        "NAME",
+        text(what="the name of a method"),
+        default="auto",
+    ),
     _key("lr", "the learning rate of the method", "NUMBER", number(above=0)),
     _key("settings", "further fields of the method", "FIELD=VALUE", parts=points.fields, flag=None),
     _key("iters", "stop after N iterations; without --tol, run exactly N", "N", whole()),
@@ -94,6 +100,19 @@ _ROWS = (
         "NAME=LOW:HIGH",
         parts=bounds,
         repeatable=True,
+    ),
+    _key(
+        "starts",
+        "search from N points, in the bounds or around the start; minima are told with how often each was found",
+        "N",
+        whole(least=1),
+        default=1,
+    ),
+    _key(
+        "escape",
+        "from a saddle go on downhill (default: auto alone does)",
+        kind=switch,
+        is_switch=True,
     ),
     _key("seed", "the seed of everything random", "N", whole(), default=0),
     _key("engine", "what evaluates the function", kind=word(*ENGINES), default="auto", choices=ENGINES),

@@ -12,6 +12,8 @@ class Verdict(NamedTuple):
 
     kind: str
     text: str
+    local_minimum: bool | None = None
+    direction: Any = None
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LABEL = 14  # columns of the longest label, "gradient norm", and a blank
 TEXT = 300  # characters of a function's text that are shown
 DIGITS = 10  # of numbers in the summary, except the minimizer's
+MINIMA = 8  # of many starts that are listed
 VARIABLES = 20  # so many are listed by name
 
 
@@ -35,7 +36,8 @@ def heading(preview: Preview, width: int | None) -> list[str]:
         lines += wrap(text, width)
     if preview.params:
         lines += flow(_assignments(preview.params), width)
-    return lines + flow([preview.method, *_assignments(preview.settings)], width)
+    method = f"{preview.method} (auto: {preview.why})" if preview.why else preview.method
+    return lines + flow([method, *_assignments(preview.settings)], width)
 
 
 def summary(outcome: Outcome, width: int | None) -> list[Item]:
@@ -50,12 +52,26 @@ def summary(outcome: Outcome, width: int | None) -> list[Item]:
         Item("verdict", wrap(_verdict(outcome), room), tone),
         Item(lowest + "izer", _point(preview.layout, outcome.minimizer, room)),
         Item(lowest + "um", [_fitting(outcome.value, room)]),
+        *_found(outcome, room),
         Item("gradient norm", [short(outcome.gradient_norm, DIGITS, room)]),
         Item("iterations", [str(outcome.iterations)]),
         Item("evaluations", flow(_counts(outcome.evaluations), room)),
         Item("time", [f"{outcome.seconds['total']:.3g} s"]),
         Item("start", _start(preview, room)),
     ]
+    return items
+
+
+def _found(outcome: Outcome, room: int | None) -> list[Item]:
+    """The way over several methods, and what many starts found."""
+    items = []
+    if len(outcome.legs) > 1:
+        legs = [f"{leg.method} from iteration {leg.begin} ({leg.why})" for leg in outcome.legs]
+        items.append(Item("methods", flow(legs, room)))
+    if outcome.starts > 1:
+        times = [f"{_fitting(each.value, room, DIGITS)} ({each.times}×)" for each in outcome.minima[:MINIMA]]
+        more = [f"… and {len(outcome.minima) - MINIMA} more"] if len(outcome.minima) > MINIMA else []
+        items.append(Item("starts", flow([f"{outcome.starts}: {', '.join(times) or 'no minimum found'}", *more], room)))
     return items
 
 

@@ -1,0 +1,72 @@
+"""The problem of each method of a run, and the engine that evaluates it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from optcli.build import native_is_installed, native_works, problem
+from optcli.errors import UsageError, visible
+from optcli.optimize.methods.first_order import FirstOrder
+from optcli.optimize.methods.method import Method
+from optcli.optimize.problem import Counts, Problem
+from optcli.prepare import Prepared
+
+BRIEF = 100_000  # scalar operations of the numpy engine that take about as long as loading LLVM and compiling
+UPDATE = 30  # of them are worth what else is done for an update
+
+
+class Problems:
+    """The problem of each method, all with the same counts; the engine of the first one, and what to know of it."""
+
+    def __init__(self, ready: Prepared) -> None:
+        self.ready = ready
+        self.counts = Counts()
+        self.used = ""
+        self.notes: tuple[str, ...] = ()
+        self._made: dict[Method, Problem] = {}
+
+    def of(self, method: Method) -> Problem:
+        """Raises UsageError where the engine wanted cannot be had."""
+        if method not in self._made:
+            made, used, notes = compiled(self.ready, method)
+            made.counts = self.counts
+            if not self._made:
+                self.used, self.notes = used, notes
+            self._made[method] = made
+        return self._made[method]
+
+
+def compiled(ready: Prepared, method: Method) -> tuple[Problem, str, tuple[str, ...]]:
+    """The problem, the engine it runs on, and what the user should know of that choice."""
+    objective, wanted = ready.objective, ready.config.engine
+    lower, upper = ready.bounds or (None, None)
+    maximize = ready.config.command == "maximize"
+    notes: tuple[str, ...] = ()
+    if wanted != "numpy" and not (wanted == "auto" and native_is_installed() and _without(ready, method)):
+        if native_works():
+            try:
+                return problem(objective, maximize, lower, upper, method), "native", notes
+            except RuntimeError as error:
+                reason = f"the native engine cannot compile this ({visible(str(error)[:200])})"
+                if wanted == "native":
+                    raise UsageError(reason, "Use --engine numpy, and please report it.") from None
+        else:
+            reason = "the native engine needs llvmlite, which cannot be loaded"
+        notes = (f"{reason}: using numpy",)
+    objective = replace(objective, engine="numpy")
+    objective.gradient_plan  # noqa: B018  # compiled here, so that the time is told apart
+    return problem(objective, maximize, lower, upper), "numpy", notes
+
+
+def _without(ready: Prepared, method: Method) -> bool:
+    """Whether auto does better without LLVM."""
+    return _brief(ready, method) if isinstance(method, FirstOrder) else not ready.objective.pays
+
+
+def _brief(ready: Prepared, method: Method) -> bool:
+    """Whether a run is over before LLVM would be loaded, and has the same digits on both engines."""
+    iters = ready.config.iters
+    if iters is None or iters * UPDATE > BRIEF or ready.bounds is not None:
+        return False
+    exact = isinstance(method, FirstOrder) and method.exact and ready.objective.exact
+    return exact and iters * (UPDATE + len(ready.objective.gradient_graph)) <= BRIEF

@@ -1,0 +1,55 @@
+"""A run from many starts: the best end, the distinct minima, and how often each was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from optcli.optimize.iterate import Array
+from optcli.optimize.multistart import Local, box, search
+from optcli.optimize.pursue import Pursuit
+from optcli.optimize.stop import Stop
+from optcli.outcome import FoundMinimum, Unwatched, Watch
+from optcli.prepare import Prepared
+from optcli.rows import Rows, signed
+
+
+def many(
+    ready: Prepared, stop: Stop, pursued: Callable[[Array, Stop, Rows], Pursuit], watch: Watch, sign: float
+) -> tuple[Pursuit, int, tuple[FoundMinimum, ...], Rows]:
+    """The best of many starts, how many were made, the minima found, and the rows of the best.
+
+    Limits are those of all starts together; an end by a limit or a signal is the last.
+    """
+    config, layout = ready.config, ready.objective.layout
+    began = stop.clock()
+    goal = "maximum" if config.command == "maximize" else "minimum"
+    over = False
+
+    def local(x: Array) -> Local | None:
+        nonlocal over
+        if over:
+            return None
+        left = None if stop.max_time is None else max(0.0, stop.max_time - (stop.clock() - began))
+        rows = Rows(config.every, Unwatched(), layout, sign)
+        end = pursued(x, replace(stop, max_time=left), rows)
+        point, verdict = end.result.point, end.verdict
+        spent = stop.max_evals is not None and end.result.counts.gradient >= stop.max_evals
+        late = stop.max_time is not None and stop.clock() - began >= stop.max_time
+        over = bool(stop.signal()) or spent or late or (end.result.status == "completed" and stop.target is not None)
+        watch.progress(end.result.iterations, signed(sign, point.value))
+        kept = verdict.kind in (goal, "stationary") or verdict.local_minimum is True
+        return Local(point.x, point.value, kept, (end, rows))
+
+    ends = box(ready.start, *(ready.bounds or (None, None)))
+    searched = search(local, ready.start, config.starts, ends, np.random.default_rng(config.seed))
+    end, rows = searched.best.outcome
+    for row in rows.seen:
+        watch.row(row)
+    minima = tuple(
+        FoundMinimum(layout.split(each.x), signed(sign, each.value), each.times, each.outcome[0].verdict)
+        for each in searched.minima
+    )
+    return end, searched.starts, minima, rows
