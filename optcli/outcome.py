@@ -82,6 +82,7 @@ class Outcome:
     legs: tuple[Leg, ...] = ()  # where auto or an escape was at work
     starts: int = 1
     minima: tuple[FoundMinimum, ...] = ()  # of many starts, the best first
+    scaling: str = ""  # what was done about variables of very different size
 
     @property
     def x(self) -> dict[str, Any]:
@@ -131,6 +132,8 @@ class Outcome:
                 {"x": dict(each.x), "value": each.value, "found": each.times, "verdict": each.verdict.to_dict()}
                 for each in self.minima
             ]
+        if self.scaling:
+            out["scaling"] = self.scaling
         if preview.name is not None:
             out["name"] = preview.name
         if ranges:

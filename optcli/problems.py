@@ -9,6 +9,7 @@ from optcli.errors import UsageError, visible
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Counts, Problem
+from optcli.optimize.scaling import Scaled
 from optcli.prepare import Prepared
 
 BRIEF = 100_000  # scalar operations of the numpy engine that take about as long as loading LLVM and compiling
@@ -27,6 +28,8 @@ class Problems:
 
     def of(self, method: Method) -> Problem:
         """Raises UsageError where the engine wanted cannot be had."""
+        if isinstance(method, Scaled):
+            method = method.inner
         if method not in self._made:
             made, used, notes = compiled(self.ready, method)
             made.counts = self.counts

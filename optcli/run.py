@@ -13,8 +13,10 @@ from optcli.config import Config, from_keywords
 from optcli.errors import UsageError
 from optcli.optimize.auto import NAME as AUTO
 from optcli.optimize.iterate import Array
+from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.problem import Problem
 from optcli.optimize.pursue import Pursuit, pursue
+from optcli.optimize.scaling import Scaled, told, units
 from optcli.optimize.solve import Result
 from optcli.optimize.status import exit_code
 from optcli.optimize.stop import Stop
@@ -46,6 +48,7 @@ def execute(
     problems = Problems(ready)
     compiling = time.perf_counter()
     problems.of(chosen.methods[0])
+    chosen, scaled = _in_units(config, chosen, problems, ready)
     compiling = time.perf_counter() - compiling
     stop = Stop(
         tol=config.tol,
@@ -103,7 +106,20 @@ def execute(
         legs=found.legs if config.method == AUTO or len(found.legs) > 1 else (),
         starts=starts,
         minima=minima,
+        scaling=scaled,
     )
+
+
+def _in_units(config: Config, chosen: Chosen, problems: Problems, ready: Prepared) -> tuple[Chosen, str]:
+    """The methods at work in units where variables differ much in size, and a line about it; gd takes steps as typed."""
+    if not config.scaling or any(isinstance(method, FirstOrder) for method in chosen.methods):
+        return chosen, ""
+    problem = problems.of(chosen.methods[0])
+    with np.errstate(all="ignore"):
+        c = units(problem, problem.project(ready.start))
+    if (c == 1.0).all():
+        return chosen, ""
+    return Chosen(tuple(Scaled(method, c) for method in chosen.methods), chosen.why), told(c)
 
 
 def _preview(ready: Prepared, chosen: Chosen, used: str, notes: tuple[str, ...]) -> Preview:

@@ -78,6 +78,7 @@ class Config:
     use_domain: bool
     starts: int
     escape: bool | None
+    scaling: bool
     seed: int
     engine: str
     format: str

@@ -114,6 +114,13 @@ _ROWS = (
         kind=switch,
         is_switch=True,
     ),
+    _key(
+        "scaling",
+        "measure variables of very different size in units of their own (methods without a learning rate)",
+        kind=switch,
+        default=True,
+        is_switch=True,
+    ),
     _key("seed", "the seed of everything random", "N", whole(), default=0),
     _key("engine", "what evaluates the function", kind=word(*ENGINES), default="auto", choices=ENGINES),
     _key("format", "what goes to standard output", kind=word(*FORMATS), default="table", choices=FORMATS),

