@@ -111,7 +111,7 @@ def execute(
 
 
 def _in_units(config: Config, chosen: Chosen, problems: Problems, ready: Prepared) -> tuple[Chosen, str]:
-    """The methods at work in units where variables differ much in size, and a line about it; gd takes steps as typed."""
+    """The methods at work in units where variables differ much in size, and a line about it; gd steps as typed."""
     if not config.scaling or any(isinstance(method, FirstOrder) for method in chosen.methods):
         return chosen, ""
     problem = problems.of(chosen.methods[0])

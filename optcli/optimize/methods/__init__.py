@@ -45,6 +45,7 @@ def describe(name: str) -> dict[str, Any]:
                 "default": each.default,
                 "help": each.metadata["help"],
                 "range": each.metadata["range"].text(each.name),
+                "shared": bool(each.metadata.get("shared")),
             }
             for each in fields(kind)
         ],
