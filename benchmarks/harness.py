@@ -130,11 +130,11 @@ def chosen(rows: Sequence[Row], words: Sequence[str]) -> list[Row]:
     return [row for row in rows if not words or any(row.name.startswith(word) for word in words)]
 
 
-def keep(lines: Sequence[str]) -> None:
-    """Put the lines where docs/performance.md has those of the last run."""
-    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    PAGE.write_text("\n".join([f"{head}{BEGIN}", "", *lines, "", f"{END}{tail}"]), encoding="utf-8")
+def keep(lines: Sequence[str], begin: str = BEGIN, end: str = END) -> None:
+    """Put the lines where docs/performance.md has those of the last run, between two marks."""
+    head, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    _, _, tail = rest.partition(end)
+    PAGE.write_text("\n".join([f"{head}{begin}", "", *lines, "", f"{end}{tail}"]), encoding="utf-8")
 
 
 def main(rows: Sequence[Row], description: str, words: Sequence[str] | None = None) -> int:

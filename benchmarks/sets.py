@@ -1,0 +1,201 @@
+"""Sets of problems with known answers: `python benchmarks/sets.py [mgh] [global] [large] [bounds] [starts] [--write]`.
+
+Each problem is given to auto as a user would, and to the peers of the `bench` extra with the same exact derivatives.
+What is counted: problems solved, verdicts that are wrong, evaluations, seconds. A table goes to docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness import ROOT, header, keep, line
+
+import optcli
+from optcli import library
+from optcli.build import build
+
+DATA = ROOT / "tests" / "data"
+BEGIN, END = "<!-- sets -->", "<!-- end of sets -->"
+RELATIVE, ABSOLUTE = 1e-6, 1e-10  # how near to the known value counts as solved
+EVALS = 20_000  # of a search over a box
+HEAD = ("set", "measure", "ours", "peers", "must", "aim")
+Cells = tuple[str, ...]
+
+
+def solved(value: Any, minima: Iterable[float]) -> bool:
+    return isinstance(value, float) and any(value <= m + RELATIVE * abs(m) + ABSOLUTE for m in minima if m is not None)
+
+
+def case_file(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((DATA / name).read_text("utf-8"))
+    return found
+
+
+def positive(text: str, x: Any) -> bool:
+    """Whether the Hessian at a point has no negative eigenvalue beyond rounding."""
+    H = build(text, engine="numpy").hessian(np.asarray(x, dtype=np.float64))
+    values = np.linalg.eigvalsh(0.5 * (H + H.T))
+    return bool(values[0] >= -1e-8 * max(1.0, abs(values[-1])))
+
+
+# ------------------------------------------------------------------ small problems, from their standard start
+
+
+def mgh() -> list[Cells]:
+    from scipy.optimize import minimize
+
+    problems = case_file("mgh.json")
+    won, false, theirs, ratios = 0, 0, 0, []
+    for each in problems:
+        names, start = list(each["variables"]), list(each["variables"].values())
+        ours = optcli.minimize(each["expression"], start=each["variables"])
+        known = [each["minimum"], *each["accepted_minima"]]
+        good = solved(ours.value, known)
+        won += good
+        point = [float(ours.x[name]) for name in names]
+        false += ours.verdict.kind == "minimum" and not (good and positive(each["expression"], point))
+        evaluations = ours.evaluations
+        work = evaluations["value"] + evaluations["gradient"] + len(start) * evaluations["hessian"]
+        work += evaluations.get("product", 0)
+        objective = build(each["expression"], engine="numpy")
+        order = [names.index(name) for name in objective.layout.names]
+        peer = minimize(
+            objective.value_and_gradient, np.array(start)[order], jac=True, method="L-BFGS-B",
+            options={"maxiter": 15_000, "maxfun": 15_000, "ftol": 1e-14, "gtol": 1e-8},
+        )  # fmt: skip
+        other = solved(float(peer.fun), known)
+        theirs += other
+        if good and other:
+            ratios.append(work / (2 * peer.nfev))
+        if not good or ours.verdict.kind != "minimum":
+            print(f"    {each['name']}: {ours.value!r} {ours.status} {ours.verdict.kind}; known {known}", flush=True)
+    ratio = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    total = len(problems)
+    return [
+        ("MGH from the standard starts, auto", "solved", f"{won} of {total}", f"L-BFGS-B {theirs}", f"{total}", ""),
+        ("the same", "false verdicts", f"{false}", "", "0", "0"),
+        ("the same", "work / SciPy L-BFGS-B, geometric mean", f"{ratio:.2f}", "1", "≤ 1.0", "≤ 0.5"),
+    ]
+
+
+def bounds() -> list[Cells]:
+    from scipy.optimize import minimize
+
+    won, theirs, total = 0, {"L-BFGS-B": 0, "TNC": 0}, 0
+    for each in case_file("hs_bounds.json"):
+        total += 1
+        objective = build(each["objective"], engine="numpy")
+        places = dict(zip(each["vars"], each["bounds"], strict=True))
+        start = dict(zip(each["vars"], each["start"], strict=True))
+        ours = optcli.minimize(each["objective"], start=start, bounds=places)
+        known = [each["best_known"]["f"]]
+        good = solved(ours.value, known)
+        won += good
+        names = objective.layout.names
+        for method in theirs:
+            peer = minimize(
+                objective.value_and_gradient, np.array([start[name] for name in names]), jac=True, method=method,
+                bounds=[tuple(places[name]) for name in names],
+            )  # fmt: skip
+            theirs[method] += solved(float(peer.fun), known)
+        if not good:
+            print(f"    {each['name']}: {ours.value!r} {ours.status} {ours.verdict.kind}; known {known}", flush=True)
+    peers = ", ".join(f"{name} {count}" for name, count in theirs.items())
+    return [("Hock–Schittkowski, bounds only", "solved", f"{won} of {total}", peers, "as many as each", "all")]
+
+
+# ------------------------------------------------------------------ over a box
+
+
+def global_() -> list[Cells]:
+    entries = [library.get(name) for name in library.names()]
+    entries = [entry for entry in entries if entry.domain and entry.minima]
+    won = 0
+    for entry in entries:
+        ours = optcli.minimize(entry.name, bounds="domain", starts=10**6, max_evals=EVALS, every=0)
+        good = solved(ours.value, [entry.minima[0].value])
+        won += good
+        if not good:
+            print(f"    {entry.name}: {ours.value!r}, known {entry.minima[0].value!r}; {ours.starts} starts", flush=True)
+    share = won / len(entries)
+    label = f"the library's functions over their domains, {EVALS:,} gradients"
+    return [(label, "solved", f"{won} of {len(entries)}, {share:.1%}", "", "92 %", "96 %")]
+
+
+# ------------------------------------------------------------------ many variables
+
+
+def large() -> list[Cells]:
+    from scipy.optimize import minimize
+
+    rows = []
+    for n in (10**4, 10**5):
+        won, theirs, total, ratios = 0, 0, 0, []
+        for each in case_file("large_scale.json"):
+            name = each["name"].lower()
+            size = n - n % int(each.get("n_multiple_of", 1))
+            total += 1
+            began = time.perf_counter()
+            ours = optcli.minimize(name, params={"n": size}, every=0, max_time=300.0)
+            mine = time.perf_counter() - began
+            known = float(each["f_star"]) if each.get("f_star") not in (None, "") else None
+            good = solved(ours.value, [known]) or (known is None and ours.verdict.kind == "minimum")
+            won += good
+            x0 = np.concatenate([np.ravel(part) for part in ours.preview.layout.split(ours.preview.start).values()])
+            both = _jax(name, size) or build_both(name, size)
+            both(x0)
+            began = time.perf_counter()
+            peer = minimize(both, x0, jac=True, method="L-BFGS-B", options={"maxiter": 15_000, "maxfun": 15_000})
+            took = time.perf_counter() - began
+            other = solved(float(peer.fun), [known])
+            theirs += other
+            if good:
+                ratios.append(mine / took)
+            print(f"    {name} {size}: {ours.value:.6g} {ours.status} {mine:.2f} s; {peer.fun:.6g} {took:.2f} s", flush=True)
+        ratio = math.exp(sum(map(math.log, ratios)) / max(1, len(ratios)))
+        rows.append((f"large problems, n = {n:,}", "solved", f"{won} of {total}", f"{theirs}", "as many", "all"))
+        rows.append(("the same", "seconds / SciPy L-BFGS-B, geometric mean", f"{ratio:.2f}", "1", "≤ 0.3", "≤ 0.1"))
+    return rows
+
+
+def build_both(name: str, size: int) -> Callable[[Any], Any]:
+    """Our own native gradient for SciPy, which is faster than JAX's."""
+    entry = library.get(name)
+    objective = build(entry.expression, {**entry.params, "n": float(size)}).compiled()
+    return objective.value_and_gradient
+
+
+def _jax(name: str, size: int) -> Callable[[Any], Any] | None:
+    return None
+
+
+SETS: dict[str, Callable[[], list[Cells]]] = {"mgh": mgh, "bounds": bounds, "global": global_, "large": large}
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("sets", nargs="*", help=f"of {', '.join(SETS)}; all by default")
+    arguments.add_argument("--write", action="store_true", help="keep the result in docs/performance.md")
+    given = arguments.parse_args()
+    lines = [line(HEAD), line(["---"] * len(HEAD))]
+    about = header(" ".join(["python benchmarks/sets.py", *sys.argv[1:]]))
+    print("\n".join([*about, "", *lines]), flush=True)
+    for name in given.sets or SETS:
+        for cells in SETS[name]():
+            lines.append(line(cells))
+            print(lines[-1], flush=True)
+    if given.write:
+        keep([*about, "", *lines], BEGIN, END)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
