@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optcli.build import Objective, Source, build, engine, native_is_installed, native_works, problem, source
 from optcli.config import CONFIG_KEYS, Config, Layer, from_keywords, resolve
-from optcli.data import load_array
+from optcli.data import load_array, record
 from optcli.errors import ConfigError, ExpressionError, UsageError, did_you_mean, visible
 from optcli.layout import Layout
 from optcli.optimize.iterate import Array, Iterate
@@ -25,6 +25,11 @@ from optcli.optimize.stop import Stop
 from optcli.optimize.verdict import judge
 from optcli.outcome import Outcome, Preview, Row, Unwatched, Watch, as_record
 from optcli.points import bounds_of, finite_start, named_bounds, origin_of, start_of
+
+if TYPE_CHECKING:
+    from optcli.checkpoint import Checkpoint
+    from optcli.keeping import Keeper
+    from optcli.optimize.stop import Check
 
 BRIEF = 100_000  # scalar operations of the numpy engine that take about as long as loading LLVM and compiling
 UPDATE = 30  # of them are worth what else is done for an update
@@ -66,6 +71,7 @@ class Prepared:
     bounds: tuple[Array, Array] | None
     tried: int  # seeded points that were evaluated to find the start
     seconds: float  # to parse and lower
+    data: Mapping[str, Any]  # what a result says of the arrays
 
 
 def prepare(config: Config, text: str | None = None, choose_start: bool = True) -> Prepared:
@@ -77,6 +83,7 @@ def prepare(config: Config, text: str | None = None, choose_start: bool = True) 
     assert config.function is not None
     found = source(config.function) if text is None else Source(text, text)
     data = {name: load_array(spec, config.folder) for name, spec in config.data.items()}
+    records = {name: record(spec, config.folder) for name, spec in config.data.items()}
     if config.engine == "native":
         engine(config.engine)  # whether it is there, before anything is done
     objective = build(found.text, config.params, data, config.engine)
@@ -92,7 +99,7 @@ def prepare(config: Config, text: str | None = None, choose_start: bool = True) 
         start, tried = finite_start(objective, start, config.seed, bounds)
         if tried:
             origin = f"seeded point {tried}, as value or gradient is not finite at the {origin} start"
-    return Prepared(config, found, objective, start, origin, bounds, tried, seconds)
+    return Prepared(config, found, objective, start, origin, bounds, tried, seconds, records)
 
 
 def execute(
@@ -100,16 +107,26 @@ def execute(
     watch: Watch | None = None,
     interrupted: Callable[[], str | None] = lambda: None,
     text: str | None = None,
+    keeper: Keeper | None = None,
+    since: Checkpoint | None = None,
 ) -> Outcome:
-    """Carry out the run. Raises OptcliError for what is wrong with the configuration, before the first iteration."""
+    """Carry out the run. Raises OptcliError for what is wrong with the configuration, before the first iteration.
+
+    `keeper` writes checkpoints; `since` is the one that the run goes on from.
+    """
     began = time.perf_counter()
     watch = watch or Unwatched()
     method = method_of(config)
-    ready = prepare(config, text)
+    ready = prepare(config, text, since is None)
+    if since is not None:
+        from optcli.keeping import continued
+
+        ready = continued(ready, since)
     layout, maximize = ready.objective.layout, config.command == "maximize"
     compiling = time.perf_counter()
     compiled, used, notes = _compiled(ready, method)
     compiling = time.perf_counter() - compiling
+    before = 0.0 if since is None else since.seconds
     preview = _preview(ready, method, used, notes)
     stop = Stop(
         tol=config.tol,
@@ -119,11 +136,20 @@ def execute(
         target=None if config.target is None else (-config.target if maximize else config.target),
         signal=interrupted,
         maximize=maximize,
+        used=0.0 if since is None else since.used,
+        scale=None if since is None else since.scale,
     )
     sign = -1.0 if maximize else 1.0
-    rows = _Rows(config.every, watch, layout, sign)
+    rows = _Rows(config.every, watch, layout, sign, [] if since is None else list(since.history), keeper)
     watch.begin(preview)
-    result = solve(compiled, method, ready.start, stop, rows)
+    if keeper is not None:
+        keeper.begin(ready, preview, rows.history, since)
+    if since is not None:
+        compiled.counts = replace(since.counts)
+        compiled.mask(since.masked)
+    result = solve(compiled, method, ready.start if since is None else since.iterate, stop, rows)
+    if keeper is not None:
+        keeper.end(result.iterate, result.status)
     point = result.point
     verdict = judge(point.finite, point.gradient_norm, result.tolerance, result.status, maximize)
     return Outcome(
@@ -142,10 +168,10 @@ def execute(
             "hessian": result.counts.hessian,
         },
         seconds={
-            "total": time.perf_counter() - began,
+            "total": time.perf_counter() - began + before,
             "parse": ready.seconds,
             "compile": compiling,
-            "solve": result.seconds,
+            "solve": result.seconds + before,
         },
         history=tuple(rows.history),
         exit_code=exit_code(result.status, verdict, interrupted()),
@@ -224,6 +250,8 @@ def _preview(ready: Prepared, method: Method, used: str, notes: tuple[str, ...])
         start_origin=ready.start_origin + moved,
         every=config.every,
         bounds=named_bounds(ready.bounds, ready.objective.layout),
+        data=ready.data,
+        origins=config.said_origins((*method.settings(), *given)),
     )
 
 
@@ -240,6 +268,11 @@ class _Rows(Silent):
     layout: Layout = field(default_factory=lambda: Layout(()))
     sign: float = 1.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    keeper: Keeper | None = None
+
+    def begin(self, iterate: Iterate, check: Check) -> None:
+        if self.keeper is not None:
+            self.keeper.leg(iterate, check)
 
     def row(self, iterate: Iterate) -> None:
         row = Row(
@@ -254,6 +287,8 @@ class _Rows(Silent):
 
     def progress(self, iterate: Iterate) -> None:
         self.watch.progress(iterate.iteration, _signed(self.sign, iterate.value))
+        if self.keeper is not None:
+            self.keeper.look(iterate)
 
 
 def minimize(function: str, **settings: Any) -> Outcome:
