@@ -12,7 +12,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,7 +123,9 @@ def global_() -> list[Cells]:
         good = solved(ours.value, [entry.minima[0].value])
         won += good
         if not good:
-            print(f"    {entry.name}: {ours.value!r}, known {entry.minima[0].value!r}; {ours.starts} starts", flush=True)
+            print(
+                f"    {entry.name}: {ours.value!r}, known {entry.minima[0].value!r}; {ours.starts} starts", flush=True
+            )
     share = won / len(entries)
     label = f"the library's functions over their domains, {EVALS:,} gradients"
     return [(label, "solved", f"{won} of {len(entries)}, {share:.1%}", "", "92 %", "96 %")]
@@ -159,7 +160,10 @@ def large() -> list[Cells]:
             theirs += other
             if good:
                 ratios.append(mine / took)
-            print(f"    {name} {size}: {ours.value:.6g} {ours.status} {mine:.2f} s; {peer.fun:.6g} {took:.2f} s", flush=True)
+            print(
+                f"    {name} {size}: {ours.value:.6g} {ours.status} {mine:.2f} s; {peer.fun:.6g} {took:.2f} s",
+                flush=True,
+            )
         ratio = math.exp(sum(map(math.log, ratios)) / max(1, len(ratios)))
         rows.append((f"large problems, n = {n:,}", "solved", f"{won} of {total}", f"{theirs}", "as many", "all"))
         rows.append(("the same", "seconds / SciPy L-BFGS-B, geometric mean", f"{ratio:.2f}", "1", "≤ 0.3", "≤ 0.1"))

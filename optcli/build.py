@@ -8,7 +8,7 @@ import gc
 import importlib.util
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,6 +43,7 @@ MANY_NODES = 1000  # from which on long sums are looked for
 KINKED = frozenset(
     (ops.abs_, ops.sign, ops.floor, ops.ceil, ops.mod, ops.largest, ops.smallest, ops.heaviside, ops.where)
 )
+NATIVE = {"value": "_native_value", "gradient": "_native_gradient", "product": "_native_product"}
 LONG = 20_000  # entries of the longest array from which on one evaluation is worth being compiled
 
 
@@ -215,6 +216,17 @@ class Objective:
     def _native_product(self) -> Evaluator:
         return self._native(self.product_graph, 2, 0)
 
+    def masked(self) -> tuple[str, ...]:
+        """The parts of the native code that gave up the quick products, see optimize.problem.Code."""
+        made = self.__dict__
+        return tuple(part for part, name in NATIVE.items() if name in made and made[name].masked)
+
+    def mask(self, parts: Iterable[str]) -> None:
+        """Let these parts give them up."""
+        for part in parts:
+            if part in NATIVE:
+                getattr(self, NATIVE[part]).mask()
+
     @cached_property
     def _all_scalar(self) -> bool:
         return all(not variable.shape for variable in self.layout.variables)
@@ -355,7 +367,7 @@ def problem(
 
         value, both, product = negative, negative_both, negative_product
     size, overflow = objective.layout.size, objective.overflowed
-    return Problem(size, value, both, lower=lower, upper=upper, overflow=overflow, product=product)
+    return Problem(size, value, both, lower=lower, upper=upper, overflow=overflow, product=product, code=objective)
 
 
 def native_is_installed() -> bool:

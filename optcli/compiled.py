@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from optcli.build import Objective
     from optcli.optimize.methods.method import Method
     from optcli.optimize.stop import Check
+
+LOOP = "loop"  # the part of the code that this file adds, see optimize.problem.Code
 
 
 class CompiledProblem(Problem):
@@ -47,6 +50,7 @@ class CompiledProblem(Problem):
             upper=upper,
             overflow=objective.overflowed,
             product=lambda x, v: -objective.hvp(x, v) if maximize else objective.hvp(x, v),
+            code=objective,
         )
         graph = objective.gradient_graph
         if maximize:
@@ -59,6 +63,14 @@ class CompiledProblem(Problem):
             )
         self.method = method
         self._loop = Loop(graph, method.update, len(method.init_state(np.zeros(1))), bounds)
+
+    def masked(self) -> tuple[str, ...]:
+        return (*((LOOP,) if self._loop.plan.masked else ()), *super().masked())
+
+    def mask(self, parts: Iterable[str]) -> None:
+        super().mask(parts)
+        if LOOP in parts and self._loop.may_mask:
+            self._loop = self._loop.masked()
 
     def _evaluate(self, x: Array) -> tuple[float, Array]:
         value, slope = self._loop.evaluate(x)

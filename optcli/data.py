@@ -20,16 +20,18 @@ SHOWN = 40
 
 
 class DataFile(NamedTuple):
-    """A file that holds numbers; `where` is the place that names it."""
+    """A file that holds numbers; `where` is the place that names it, `sha256` what its bytes must have, if not ''."""
 
     path: Path
     where: str = ""
+    sha256: str = ""
 
 
 def load_array(spec: object, folder: Path | None = None) -> NDArray[np.float64]:
     """The numbers of a file (.npy, else CSV; relative to `folder`), of nested lists or of an array: one or two axes.
 
-    Raises FileError if a file cannot be read, DataError if it holds anything but finite numbers of one shape.
+    Raises FileError if a file cannot be read, DataError if it holds anything but finite numbers of one shape, or is
+    not the file whose hash is given.
     """
     if isinstance(spec, str | os.PathLike):
         spec = DataFile((folder or Path()) / spec)
@@ -37,6 +39,12 @@ def load_array(spec: object, folder: Path | None = None) -> NDArray[np.float64]:
         return _from_values(spec)
     path, name = spec.path, visible(str(spec.path))
     try:
+        if spec.sha256 and _hash(path) != spec.sha256:
+            raise DataError(
+                f"the file has changed: its SHA-256 is no longer {spec.sha256[:12]}…",
+                name,
+                "Bring back the file of the first run, or start a new run.",
+            )
         return _load_npy(path, name) if path.suffix.lower() == ".npy" else _load_csv(path, name)
     except (OSError, ValueError) as error:
         if isinstance(error, DataError | FileError):
@@ -46,6 +54,29 @@ def load_array(spec: object, folder: Path | None = None) -> NDArray[np.float64]:
         raise FileError(
             f"{name} cannot be read{told}: {reason}", "Check the path; it is relative to the config."
         ) from None
+
+
+def record(spec: object, folder: Path | None = None) -> dict[str, Any]:
+    """What a result says of an array, so that it can be loaded again: file and SHA-256, or the values.
+
+    Raises FileError if the file cannot be read.
+    """
+    if isinstance(spec, str | os.PathLike):
+        spec = DataFile((folder or Path()) / spec)
+    if not isinstance(spec, DataFile):
+        return {"values": spec}
+    path = os.path.abspath(spec.path)
+    try:
+        return {"path": path, "sha256": _hash(path)}
+    except OSError as error:
+        raise FileError(f"{visible(path)} cannot be read: {error.strerror}", "Check the path.") from None
+
+
+def _hash(path: str | os.PathLike[str]) -> str:
+    import hashlib
+
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _from_values(values: object) -> NDArray[np.float64]:

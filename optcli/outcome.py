@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from optcli import __version__
@@ -38,6 +41,33 @@ class Preview(NamedTuple):
     bounds: Mapping[str, list[float | None]]
     why: str = ""  # why auto took this method
     notes: tuple[str, ...] = ()  # what the user should know before it begins, for standard error
+    data: Mapping[str, Any] = MappingProxyType({})  # the arrays as `data.record` has them
+    origins: Mapping[str, str] = MappingProxyType({})  # where the settings come from, by name; the rest are defaults
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a result says of its run, all that a replay needs; floats may be non-finite, vectors arrays."""
+        out: dict[str, Any] = {
+            "command": self.command,
+            "function": self.function,
+            "expression": self.expression,
+            "params": dict(self.params),
+            "method": self.method,
+            "settings": dict(self.settings),
+            "settings_origin": dict(self.origins),
+            "engine": self.engine,
+            "seed": self.seed,
+            "start": self.layout.split(self.start),
+            "start_origin": self.start_origin,
+        }
+        if self.why:
+            out["auto"] = self.why
+        if self.name is not None:
+            out["name"] = self.name
+        if self.data:
+            out["data"] = dict(self.data)
+        if self.bounds:
+            out["bounds"] = dict(self.bounds)
+        return out
 
 
 class FoundMinimum(NamedTuple):
@@ -102,16 +132,8 @@ class Outcome:
         out: dict[str, Any] = {
             "schema": SCHEMA,
             "version": __version__,
-            "command": preview.command,
-            "function": preview.function,
-            "expression": preview.expression,
-            "params": dict(preview.params),
-            "method": preview.method,
-            "settings": dict(preview.settings),
-            "engine": preview.engine,
-            "seed": preview.seed,
-            "start": layout.split(preview.start),
-            "start_origin": preview.start_origin,
+            "versions": versions(),
+            **preview.to_dict(),
             "status": self.status,
             "message": self.message,
             "verdict": self.verdict.to_dict(),
@@ -134,12 +156,8 @@ class Outcome:
             ]
         if self.scaling:
             out["scaling"] = self.scaling
-        if preview.name is not None:
-            out["name"] = preview.name
         if ranges:
             out["ranges"] = ranges
-        if preview.bounds:
-            out["bounds"] = dict(preview.bounds)
         if history:
             out["history"] = list(self.history)
         ready: dict[str, Any] = strict(out)
@@ -172,6 +190,16 @@ class Unwatched:
 def as_record(row: Row, layout: Layout) -> dict[str, Any]:
     """The row as contract §3's history has it: long vectors by norm and ends."""
     return record(row, layout)
+
+
+def versions() -> dict[str, str]:
+    """What else the last digits depend on: Python, the libraries that computed, and the machine."""
+    found = {"python": sys.version.split()[0]}
+    for name in ("numpy", "llvmlite"):
+        if name in sys.modules:
+            found[name] = str(sys.modules[name].__version__)
+    machine = os.uname().machine if hasattr(os, "uname") else ""
+    return found | {"platform": f"{sys.platform} {machine}".strip()}
 
 
 def _range(first: tuple[int, ...], shape: tuple[int, ...]) -> list[Any]:

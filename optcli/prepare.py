@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from optcli.build import Objective, Source, build, engine, source
 from optcli.config import Config, Layer, resolve
-from optcli.data import load_array
+from optcli.data import load_array, record
 from optcli.errors import ConfigError, ExpressionError
 from optcli.optimize.iterate import Array
 from optcli.points import bounds_of, finite_start, origin_of, start_of
@@ -49,6 +51,7 @@ class Prepared:
     bounds: tuple[Array, Array] | None
     tried: int  # seeded points that were evaluated to find the start
     seconds: float  # to parse and lower
+    data: Mapping[str, Any]  # what a result says of the arrays
 
 
 def prepare(config: Config, text: str | None = None, choose_start: bool = True) -> Prepared:
@@ -60,6 +63,7 @@ def prepare(config: Config, text: str | None = None, choose_start: bool = True) 
     assert config.function is not None
     found = source(config.function) if text is None else Source(text, text)
     data = {name: load_array(spec, config.folder) for name, spec in config.data.items()}
+    records = {name: record(spec, config.folder) for name, spec in config.data.items()}
     if config.engine == "native":
         engine(config.engine)  # whether it is there, before anything is done
     objective = build(found.text, config.params, data, config.engine)
@@ -75,4 +79,4 @@ def prepare(config: Config, text: str | None = None, choose_start: bool = True) 
         start, tried = finite_start(objective, start, config.seed, bounds)
         if tried:
             origin = f"seeded point {tried}, as value or gradient is not finite at the {origin} start"
-    return Prepared(config, found, objective, start, origin, bounds, tried, seconds)
+    return Prepared(config, found, objective, start, origin, bounds, tried, seconds, records)

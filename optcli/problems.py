@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from optcli.build import native_is_installed, native_works, problem
 from optcli.errors import UsageError, visible
@@ -11,6 +12,9 @@ from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Counts, Problem
 from optcli.optimize.scaling import Scaled
 from optcli.prepare import Prepared
+
+if TYPE_CHECKING:
+    from optcli.checkpoint import Checkpoint
 
 BRIEF = 100_000  # scalar operations of the numpy engine that take about as long as loading LLVM and compiling
 UPDATE = 30  # of them are worth what else is done for an update
@@ -37,6 +41,14 @@ class Problems:
                 self.used, self.notes = used, notes
             self._made[method] = made
         return self._made[method]
+
+    def go_on(self, method: Method, since: Checkpoint) -> None:
+        """Counts and code as they were where the run goes on."""
+        problem = self.of(method)
+        self.counts = problem.counts = replace(since.counts)
+        for made in self._made.values():
+            made.counts = self.counts
+        problem.mask(since.masked)
 
 
 def compiled(ready: Prepared, method: Method) -> tuple[Problem, str, tuple[str, ...]]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optcli.layout import Layout
 from optcli.optimize.iterate import Iterate
 from optcli.optimize.solve import Silent
+from optcli.optimize.stop import Check
 from optcli.outcome import Row, Unwatched, Watch, as_record
+
+if TYPE_CHECKING:
+    from optcli.keeping import Keeper
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,12 @@ class Rows(Silent):
     layout: Layout = field(default_factory=lambda: Layout(()))
     sign: float = 1.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    keeper: Keeper | None = None
     seen: list[Row] = field(default_factory=list)
+
+    def begin(self, iterate: Iterate, check: Check) -> None:
+        if self.keeper is not None:
+            self.keeper.leg(iterate, check)
 
     def row(self, iterate: Iterate) -> None:
         row = Row(
@@ -36,6 +45,8 @@ class Rows(Silent):
 
     def progress(self, iterate: Iterate) -> None:
         self.watch.progress(iterate.iteration, signed(self.sign, iterate.value))
+        if self.keeper is not None:
+            self.keeper.look(iterate)
 
 
 def signed(sign: float, value: Any) -> Any:

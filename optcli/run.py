@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optcli.choosing import Chosen, choose, method_of
-from optcli.config import Config, from_keywords
+from optcli.config import SETTINGS, Config, from_keywords
 from optcli.errors import UsageError
 from optcli.optimize.auto import NAME as AUTO
-from optcli.optimize.iterate import Array
+from optcli.optimize.iterate import Array, Iterate
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.problem import Problem
-from optcli.optimize.pursue import Pursuit, pursue
+from optcli.optimize.pursue import Course, Pursuit, pursue
 from optcli.optimize.scaling import Scaled, told, units
 from optcli.optimize.solve import Result
 from optcli.optimize.status import exit_code
@@ -27,6 +27,11 @@ from optcli.prepare import Prepared, prepare, settle
 from optcli.problems import Problems
 from optcli.rows import Rows, signed
 
+if TYPE_CHECKING:
+    from optcli.checkpoint import Checkpoint
+    from optcli.keeping import Keeper
+
+KINDS = ("starts", "escape", "scaling")  # of a search, told where they are not as usual
 STOPPING = ("iters", "tol", "max_time", "max_evals", "target")
 
 
@@ -35,20 +40,32 @@ def execute(
     watch: Watch | None = None,
     interrupted: Callable[[], str | None] = lambda: None,
     text: str | None = None,
+    keeper: Keeper | None = None,
+    since: Checkpoint | None = None,
 ) -> Outcome:
-    """Carry out the run. Raises OptcliError for what is wrong with the configuration, before the first iteration."""
+    """Carry out the run. Raises OptcliError for what is wrong with the configuration, before the first iteration.
+
+    `keeper` writes checkpoints; `since` is the one that the run goes on from.
+    """
     began = time.perf_counter()
     watch = watch or Unwatched()
     if config.method != AUTO:
         method_of(config)  # refused before anything is parsed
-    ready = prepare(config, text)
+    if keeper is not None and config.starts > 1:
+        raise UsageError("a checkpoint is of one start", "Leave out --checkpoint, or --starts.")
+    ready = prepare(config, text, since is None)
+    if since is not None:
+        from optcli.keeping import continued
+
+        ready = continued(ready, since)
     layout, maximize = ready.objective.layout, config.command == "maximize"
     sign = -1.0 if maximize else 1.0
     chosen = choose(config, layout.size, ready.bounds is not None, lambda: ready.objective.smooth)
     problems = Problems(ready)
     compiling = time.perf_counter()
     problems.of(chosen.methods[0])
-    chosen, scaled = _in_units(config, chosen, problems, ready)
+    course = Course() if since is None else Course.restored(since.extra)
+    chosen, scaled = _in_units(config, chosen, problems, ready, course)
     compiling = time.perf_counter() - compiling
     stop = Stop(
         tol=config.tol,
@@ -58,21 +75,31 @@ def execute(
         target=None if config.target is None else (-config.target if maximize else config.target),
         signal=interrupted,
         maximize=maximize,
+        used=0.0 if since is None else since.used,
+        scale=None if since is None else since.scale,
     )
+    before = 0.0 if since is None else since.seconds
     escape = config.method == AUTO and config.lr is None if config.escape is None else config.escape
 
     def judged(problem: Problem, result: Result) -> Verdict:
         return judge(result.point.finite, result.point.gradient_norm, result.tolerance, result.status, maximize)
 
-    def pursued(start: Array, stop: Stop, rows: Rows) -> Pursuit:
-        return pursue(chosen.methods, problems.of, judged, start, stop, rows, escape, chosen.why)
+    def pursued(start: Array | Iterate, stop: Stop, rows: Rows, course: Course) -> Pursuit:
+        return pursue(chosen.methods, problems.of, judged, start, stop, rows, escape, chosen.why, course)
 
     preview = _preview(ready, chosen, problems.used, problems.notes)
     watch.begin(preview)
     minima: tuple[FoundMinimum, ...] = ()
     if config.starts == 1:
-        rows = Rows(config.every, watch, layout, sign)
-        found, starts = pursued(ready.start, stop, rows), 1
+        rows = Rows(config.every, watch, layout, sign, [] if since is None else list(since.history), keeper)
+        if keeper is not None:
+            keeper.extra = course.record
+            keeper.begin(ready, preview, rows.history, since)
+        if since is not None:
+            problems.go_on(chosen.methods[course.turn], since)
+        found, starts = pursued(ready.start if since is None else since.iterate, stop, rows, course), 1
+        if keeper is not None:
+            keeper.end(found.result.iterate, found.result.status)
     else:
         from optcli.starts import many
 
@@ -96,10 +123,10 @@ def execute(
             **({"product": problems.counts.product} if problems.counts.product else {}),
         },
         seconds={
-            "total": time.perf_counter() - began,
+            "total": time.perf_counter() - began + before,
             "parse": ready.seconds,
             "compile": compiling,
-            "solve": result.seconds,
+            "solve": result.seconds + before,
         },
         history=tuple(rows.history),
         exit_code=exit_code(result.status, verdict, interrupted()),
@@ -110,13 +137,17 @@ def execute(
     )
 
 
-def _in_units(config: Config, chosen: Chosen, problems: Problems, ready: Prepared) -> tuple[Chosen, str]:
+def _in_units(
+    config: Config, chosen: Chosen, problems: Problems, ready: Prepared, course: Course
+) -> tuple[Chosen, str]:
     """The methods at work in units where variables differ much in size, and a line about it; gd steps as typed."""
     if not config.scaling or any(isinstance(method, FirstOrder) for method in chosen.methods):
         return chosen, ""
     problem = problems.of(chosen.methods[0])
-    with np.errstate(all="ignore"):
-        c = units(problem, problem.project(ready.start))
+    if course.units is None:
+        with np.errstate(all="ignore"):
+            course.units = units(problem, problem.project(ready.start))
+    c = course.units
     if (c == 1.0).all():
         return chosen, ""
     return Chosen(tuple(Scaled(method, c) for method in chosen.methods), chosen.why), told(c)
@@ -125,6 +156,7 @@ def _in_units(config: Config, chosen: Chosen, problems: Problems, ready: Prepare
 def _preview(ready: Prepared, chosen: Chosen, used: str, notes: tuple[str, ...]) -> Preview:
     config = ready.config
     given = {key: getattr(config, key) for key in STOPPING if getattr(config, key) is not None}
+    given |= {key: getattr(config, key) for key in KINDS if getattr(config, key) != SETTINGS[key].default}
     if config.origins.get("every") != "default":
         given["every"] = config.every
     start = ready.start if ready.bounds is None else np.clip(ready.start, *ready.bounds)
@@ -146,6 +178,8 @@ def _preview(ready: Prepared, chosen: Chosen, used: str, notes: tuple[str, ...])
         every=config.every,
         bounds=named_bounds(ready.bounds, ready.objective.layout),
         why=chosen.why if config.method == AUTO else "",
+        data=ready.data,
+        origins=config.said_origins((*chosen.methods[0].settings(), *given)),
     )
 
 

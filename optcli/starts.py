@@ -9,7 +9,7 @@ import numpy as np
 
 from optcli.optimize.iterate import Array
 from optcli.optimize.multistart import Local, box, search
-from optcli.optimize.pursue import Pursuit
+from optcli.optimize.pursue import Course, Pursuit
 from optcli.optimize.stop import Stop
 from optcli.outcome import FoundMinimum, Unwatched, Watch
 from optcli.prepare import Prepared
@@ -17,7 +17,7 @@ from optcli.rows import Rows, signed
 
 
 def many(
-    ready: Prepared, stop: Stop, pursued: Callable[[Array, Stop, Rows], Pursuit], watch: Watch, sign: float
+    ready: Prepared, stop: Stop, pursued: Callable[[Array, Stop, Rows, Course], Pursuit], watch: Watch, sign: float
 ) -> tuple[Pursuit, int, tuple[FoundMinimum, ...], Rows]:
     """The best of many starts, how many were made, the minima found, and the rows of the best.
 
@@ -32,9 +32,8 @@ def many(
         nonlocal over
         if over:
             return None
-        left = None if stop.max_time is None else max(0.0, stop.max_time - (stop.clock() - began))
         rows = Rows(config.every, Unwatched(), layout, sign)
-        end = pursued(x, replace(stop, max_time=left), rows)
+        end = pursued(x, replace(stop, used=stop.clock() - began), rows, Course())
         point, verdict = end.result.point, end.verdict
         spent = stop.max_evals is not None and end.result.counts.gradient >= stop.max_evals
         late = stop.max_time is not None and stop.clock() - began >= stop.max_time

@@ -24,11 +24,13 @@ MAY_USE: dict[str, set[str]] = {
     "compiled": {"autograd", "build", "engine", "optimize"},  # build: the type of what it compiles
     "formula": {"build", "errors", "layout"},
     "points": {"build", "config", "data", "engine", "errors", "expr", "layout"},
+    "checkpoint": {"errors", "optimize", "report"},  # report: numbers as strict JSON
+    "keeping": {"checkpoint", "errors", "optimize", "outcome", "run"},  # outcome, run: the types of what it keeps
     "report": {"errors", "layout", "outcome"},
     "outcome": {"layout", "optimize", "report"},  # report: what a row is
-    "run": {"build", "config", "data", "errors", "layout", "optimize", "outcome", "points"},
+    "run": {"build", "checkpoint", "config", "data", "errors", "keeping", "layout", "optimize", "outcome", "points"},
     "stages": {"autograd", "build", "config", "engine", "expr", "run"},
-    "cli": {"config", "errors", "expr", "library", "optimize", "report", "run", "stages"},
+    "cli": {"checkpoint", "config", "errors", "expr", "keeping", "library", "optimize", "report", "run", "stages"},
     "__init__": {"autograd", "errors", "formula", "run"},
     "__main__": {"cli"},
 }
@@ -43,6 +45,7 @@ HOME: dict[str, set[str]] = {
         "config",
         "data",
         "build",
+        "checkpoint",
         "compiled",
         "formula",
         "layout",

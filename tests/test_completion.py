@@ -36,7 +36,21 @@ def completed(shell: str, line: str) -> list[str]:
     ("line", "expected"),
     [
         ("optcli min", ["minimize"]),
-        ("optcli ", ["minimize", "maximize", "run", "functions", "methods", "check", "explain", "cache", "completion"]),
+        (
+            "optcli ",
+            [
+                "minimize",
+                "maximize",
+                "run",
+                "resume",
+                "functions",
+                "methods",
+                "check",
+                "explain",
+                "cache",
+                "completion",
+            ],
+        ),
         ("optcli minimize rosenb", ["rosenbrock"]),
         ("optcli functions rastr", ["rastrigin"]),
         ("optcli check rosenb", ["rosenbrock"]),
@@ -50,6 +64,7 @@ def completed(shell: str, line: str) -> list[str]:
         ("optcli minimize x^2 --print st", ["status"]),
         ("optcli functions --format ", ["table", "json"]),
         ("optcli run rosen", ["rosenbrock_loop"]),
+        ("optcli resume run.ckpt --m", ["--max-time", "--max-evals"]),
         ("optcli completion ", list(SHELLS)),
     ],
 )
@@ -62,7 +77,9 @@ def test_names_are_completed(shell: str, line: str, expected: list[str]) -> None
 
 
 @pytest.mark.parametrize("shell", ["bash", "fish"])
-@pytest.mark.parametrize("line", ["optcli run zz", "optcli minimize x^2 --config ru", "optcli minimize ./f"])
+@pytest.mark.parametrize(
+    "line", ["optcli run zz", "optcli minimize x^2 --config ru", "optcli minimize ./f", "optcli resume ru"]
+)
 def test_files_are_left_to_the_shell(shell: str, line: str) -> None:
     environ = os.environ | {"_OPTCLI_COMPLETE": f"{shell}_complete", "COMP_WORDS": line}
     environ["COMP_CWORD"] = line.split()[-1] if shell == "fish" else str(len(line.split()) - 1)

@@ -16,6 +16,7 @@ COMMANDS = {
     "minimize": ("optcli.cli.minimize", "minimize", "find a minimum of a function"),
     "maximize": ("optcli.cli.minimize", "maximize", "find a maximum of a function"),
     "run": ("optcli.cli.run", "run", "carry out a YAML file, or replay a result"),
+    "resume": ("optcli.cli.resume", "resume", "go on from a checkpoint"),
     "functions": ("optcli.cli.functions", "functions", "the library of named functions"),
     "methods": ("optcli.cli.methods", "methods", "the methods, their fields and sources"),
     "check": ("optcli.cli.check", "check", "compare derivatives with independent ones"),

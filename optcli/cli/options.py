@@ -11,7 +11,7 @@ from optcli.config import SETTINGS
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
-FILES = ("output", "log", "save_x", "config")
+FILES = ("output", "log", "save_x", "checkpoint", "config")
 
 
 def options(keys: Iterable[str] = tuple(SETTINGS)) -> list[click.Parameter]:

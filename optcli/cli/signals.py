@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM: before the first iterate they end the program, later they make the run stop at the next one."""
+"""SIGINT and SIGTERM: before the first iterate they end the program, later they make the run stop at the next one.
+
+SIGUSR1, and SIGINFO (Ctrl-T) where there is one, ask how far the run is.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 CODES = {"SIGINT": 130, "SIGTERM": 143}  # contract §4
+QUESTIONS = ("SIGUSR1", "SIGINFO")
 
 
 class Interrupted(BaseException):
@@ -26,6 +30,7 @@ class Signals:
         self.received: str | None = None
         self.running = False
         self.quiet = False
+        self._asked = False
 
     def begin(self) -> None:
         """From here on a first signal asks the run to stop."""
@@ -43,19 +48,39 @@ class Signals:
             raise Interrupted(CODES[name])
         self.received = name
         if not self.quiet:
-            with contextlib.suppress(OSError):  # not sys.stderr, which may be in the middle of a write
-                os.write(2, f"\n{name}: stopping at the next iterate; once more to leave at once\n".encode())
+            _say(f"\n{name}: stopping at the next iterate; once more to leave at once\n")
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        """The handler of a question, which the run answers at the next iterate."""
+        if self.running:
+            self._asked = True
+        else:
+            _say("no iterate yet: reading and compiling\n")
+
+    def asked(self) -> bool:
+        """Whether there was a question since the last call."""
+        asked, self._asked = self._asked, False
+        return asked
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # not sys.stderr, which may be in the middle of a write
+        os.write(2, text.encode())
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[Signals]:
-    """Handle both signals inside the block; outside of the main thread, where Python forbids it, do nothing."""
+    """Handle these signals inside the block; outside of the main thread, where Python forbids it, do nothing."""
     signals = Signals()
     before = {}
     with contextlib.suppress(ValueError):
         for name in CODES:
             number = signal.Signals[name]
             before[number] = signal.signal(number, signals.handle)
+        for name in QUESTIONS:
+            if hasattr(signal, name):
+                number = signal.Signals[name]
+                before[number] = signal.signal(number, signals.ask)
     try:
         yield signals
     finally:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from optcli.cli.session import DEBUG
 from optcli.cli.signals import Signals
@@ -17,9 +17,13 @@ from optcli.report import FORMATS, beginnings
 from optcli.report.bare import BareWriter
 from optcli.report.files import LogFile, OutputFile
 from optcli.report.ndjson import LogWriter
-from optcli.report.progress import ProgressLine
+from optcli.report.progress import Answers, ProgressLine
 from optcli.report.screen import USUAL, Screen, is_terminal, screen_of
 from optcli.report.watch import Report, Writer
+
+if TYPE_CHECKING:
+    from optcli.checkpoint import Checkpoint
+    from optcli.keeping import Keeper
 
 File = TypeVar("File", bound=OutputFile)
 
@@ -44,17 +48,27 @@ def settle_with_text(layers: Sequence[Layer]) -> tuple[Config, str | None]:
 def solve(flags: Mapping[str, Any], file: str | None, signals: Signals) -> int:
     """Run what the flags and `file` ask for, report it, and return the exit code. Raises OptcliError."""
     config, text = settle_with_text(layers_of(flags, file))
+    return carry_out(config, text, flags, signals)
+
+
+def carry_out(
+    config: Config, text: str | None, flags: Mapping[str, Any], signals: Signals, since: Checkpoint | None = None
+) -> int:
+    """Run what is settled, or go on with it since a checkpoint, report it, and return the exit code."""
     from optcli.run import execute
 
     signals.quiet = config.quiet
     with ExitStack() as stack:
         committed: list[Callable[[], None]] = []
         report = _report(config, flags, signals, stack, committed)
-        outcome = execute(config, report, signals.poll, text)
+        keeper = _keeper(flags, report) if flags.get("checkpoint") else None
+        outcome = execute(config, report, signals.poll, text, keeper, since)
         report.end(outcome)
         for commit in committed:
             commit()
     _note(config, flags, outcome.status, outcome.message, outcome.exit_code)
+    if keeper is not None and keeper.error is not None:
+        raise keeper.error
     return 0 if outcome.exit_code in config.accept else outcome.exit_code
 
 
@@ -85,7 +99,20 @@ def _report(
     if is_terminal(sys.stderr) and not config.quiet:
         shown = screen_of(sys.stderr, os.environ, no_color)
         progress = ProgressLine(sys.stderr, shown.width or USUAL, smart=shown.terminal)
-    return Report(tuple(writers), progress, save_x, signals.begin, _say_nothing if config.quiet else _say)
+    note = _say_nothing if config.quiet else _say
+    return Report(tuple(writers), progress, save_x, signals.begin, note, Answers(signals.asked, _say))
+
+
+def _keeper(flags: Mapping[str, Any], report: Report) -> Keeper:
+    """What keeps the checkpoint; its file is looked at now, and changed at the first iterate."""
+    from optcli.checkpoint import BEGINS
+    from optcli.keeping import Keeper
+    from optcli.report.kept import KeptFile
+
+    path, goes_on = str(flags["checkpoint"]), flags.get("file")
+    file = KeptFile(path, (BEGINS,), bool(flags.get("force")))
+    fresh = not goes_on or os.path.realpath(path) != os.path.realpath(goes_on)
+    return Keeper(file.replace, report.warn, fresh)
 
 
 def _say(text: str) -> None:
@@ -105,6 +132,7 @@ def _refuse_same_file(config: Config, flags: Mapping[str, Any]) -> None:
         "--output": None if config.output is None else str(config.output),
         "--log": flags.get("log"),
         "--save-x": flags.get("save_x"),
+        "--checkpoint": flags.get("checkpoint"),
     }
     seen: dict[str, str] = {}
     for flag, path in named.items():

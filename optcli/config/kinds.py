@@ -23,7 +23,8 @@ MAX_NAME = 255  # contract §1
 INT64 = 1 << 63
 
 TRUE, FALSE = {"true", "yes", "on"}, {"false", "no", "off"}
-NOTHING = {"", "null", "~", "none"}
+NONE = "none"  # also a word: some fields of methods may be none
+NOTHING = {"", "null", "~", NONE}
 NONFINITE = re.compile(r"[+-]?\.?(?:inf|infinity|nan|oo)", re.IGNORECASE)
 DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9:.Zz+ -]*)?")
 
@@ -182,7 +183,7 @@ def field_value(key: str, node: Node, folder: Path | None) -> bool | int | float
     value = node.text.strip()
     if not node.plain:
         return node.text
-    if value in NOTHING:
+    if value in NOTHING - {NONE}:
         raise misfit(key, "a number or a word", node, "Give it a value, or remove it.")
     if value.lower() in TRUE | FALSE:
         return value.lower() in TRUE

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from optcli.config.bounds import Bound
 from optcli.config.points import StartEntry
-from optcli.config.replay import result_table
+from optcli.config.replay import CHECKPOINT_BEGINS, MAX_BYTES, RESULT_BEGINS, result_table, run_table
 from optcli.config.settings import CONFIG_KEYS, SETTINGS, Setting
 from optcli.config.tree import Node, Scalar, Table, from_python, said
 from optcli.config.yaml_reader import parse_yaml, read_text
@@ -95,6 +95,13 @@ class Config:
         origin = self.origins.get(path, "default")
         return "" if origin in ("default", "library") else origin.removeprefix("flag ").removeprefix("environment ")
 
+    def said_origins(self, settings: Iterable[str]) -> dict[str, str]:
+        """Where `settings` and what else a result says come from, by name, in words."""
+        origins = self.origins
+        found = {key: origins.get(key) or origins.get(f"settings.{key}", "default") for key in ("method", *settings)}
+        entries = {path: place for path, place in origins.items() if path.startswith(("params.", "data.", "bounds."))}
+        return {**found, **{key: origins.get(key, "default") for key in ("engine", "seed")}, **entries}
+
 
 class _Collector:
     """Builds a layer, refusing what is given twice."""
@@ -141,12 +148,38 @@ def load(path: str | os.PathLike[str]) -> Layer:
     """The layer of a YAML file, or of a result in JSON to run again. Raises ConfigError, also if it cannot be read."""
     name = visible(os.fspath(path))
     try:
-        content = read_text(path)
+        begins = _beginning(path)
+        if begins.startswith(CHECKPOINT_BEGINS):
+            raise ConfigError("this is a checkpoint", name, f"Go on from it with optcli resume {name}.")
+        content = read_text(path, *((MAX_BYTES,) if begins.startswith(RESULT_BEGINS) else ()))
     except FileError as error:
         raise ConfigError(error.message, "", error.remedy) from None
     folder = Path(path).parent
     replayed = result_table(content, name)
     return from_table(parse_yaml(content, name) if replayed is None else replayed, folder)
+
+
+def _beginning(path: str | os.PathLike[str]) -> bytes:
+    """The first bytes of a file, none where it cannot be read: `read_text` says so."""
+    try:
+        if not os.path.isfile(path):  # a pipe is read once
+            return b""
+        with open(path, "rb") as file:
+            return file.read(len(CHECKPOINT_BEGINS))
+    except (OSError, ValueError):
+        return b""
+
+
+def from_run(run: Mapping[str, Any], name: str) -> Layer:
+    """The layer of a run as a checkpoint keeps it, each setting with the origin it had. Raises ConfigError."""
+    layer = from_table(run_table(run, name), None)
+    origins = run["settings_origin"]
+    return Layer(
+        {
+            path: Given(given.value, origins.get(path.removeprefix("settings."), "default"))
+            for path, given in layer.items()
+        }
+    )
 
 
 def from_table(table: Table, folder: Path | None) -> Layer:

@@ -222,7 +222,10 @@ def refuse_ragged(key: str, values: list[Any], nodes: tuple[Node, ...]) -> None:
 
 
 def arrays(key: str, node: Node, folder: Path | None) -> list[Part]:
-    """`A=matrix.csv` or {A: matrix.csv}: files, nested lists of numbers, or numpy arrays."""
+    """`A=matrix.csv` or {A: matrix.csv}: files, nested lists of numbers, or numpy arrays.
+
+    A result names them as {path: matrix.csv, sha256: …}, which must then hold, or as {values: …}.
+    """
     out = []
     for k, v in pairs(key, node, "pairs like A=matrix.csv").entries:
         name = checked_name(key, k)
@@ -238,6 +241,8 @@ def _array(key: str, node: Node, folder: Path | None, depth: int = 0) -> Any:
             if not text or text in NOTHING or NUMBER.fullmatch(text):
                 raise misfit(key, expected, node, "A single number is a parameter: `params`.")
             return _file(text, node.where, folder)
+        case Table() if depth == 0:
+            return _recorded(key, node, folder)
         case Scalar():
             return to_float(key, node)
         case Array():
@@ -247,3 +252,21 @@ def _array(key: str, node: Node, folder: Path | None, depth: int = 0) -> Any:
             refuse_ragged(key, values, nodes)
             return values
     raise misfit(key, expected, node)
+
+
+def _recorded(key: str, node: Table, folder: Path | None) -> Any:
+    """An array as `data.record` has it. Raises ConfigError."""
+    held = {name.text: value for name, value in node.entries}
+    if held.keys() == {"values"} and isinstance(held["values"], Array | Sequence):
+        return _array(key, held["values"], folder)
+    path, digest = held.get("path"), held.get("sha256")
+    if held.keys() - {"path", "sha256"} or not isinstance(path, Scalar) or not isinstance(digest, Scalar | None):
+        raise misfit(key, "a file, numbers, or {path: FILE, sha256: HASH}", node)
+    word = digest.text.strip().lower() if digest else ""
+    if digest and not re.fullmatch("[0-9a-f]{64}", word):
+        raise misfit(f"sha256 of {key}", "64 hexadecimal digits", digest, "sha256sum prints them.")
+    file = _file(path.text.strip(), path.where, folder)
+    beside = (folder or Path()) / file.path.name
+    # a result that went elsewhere together with its data; the hash says whether they are the same
+    moved = bool(word) and not file.path.exists() and beside.exists()
+    return file._replace(path=beside if moved else file.path, sha256=word)

@@ -1,13 +1,19 @@
-"""A result in JSON, read as the configuration of the run that it came from."""
+"""A result or a checkpoint, read as the configuration of the run that it came from."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from optcli.config.settings import CONFIG_KEYS
 from optcli.config.tree import Table, from_python
 
 RESULT_SCHEMA = "optcli.result/"
+RESULT_BEGINS = b'{"schema": "optcli.result/'
+CHECKPOINT_BEGINS = b'{"schema": "optcli.checkpoint/'
+MAX_BYTES = 1 << 30  # of a result: a million variables and their history
 # what a result says of its run
-RESULT_KEYS = ("command", "params", "method", "engine", "seed", "start", "bounds", "name")
+RUN_KEYS = ("command", "params", "data", "method", "engine", "seed", "start", "bounds", "name")
 
 
 def result_table(content: str, name: str) -> Table | None:
@@ -22,16 +28,33 @@ def result_table(content: str, name: str) -> Table | None:
         return None
     if not isinstance(result, dict) or not str(result.get("schema", "")).startswith(RESULT_SCHEMA):
         return None
-    from optcli import library
+    return run_table({**result, "function": _function(result)}, name)
 
-    run = {key: result[key] for key in RESULT_KEYS if result.get(key) is not None}
-    named = str(result.get("function", ""))
-    run["function"] = named if named.lower() in library.names() else result.get("expression", named)
-    settings = result.get("settings")
+
+def run_table(run: Mapping[str, Any], name: str) -> Table:
+    """The keys of a run as `Preview.to_dict` tells it: settings are keys, or else fields of the method."""
+    found = {key: run[key] for key in (*RUN_KEYS, "function") if run.get(key) is not None}
+    settings = run.get("settings")
+    chose = "auto" in run and "lr" not in (settings if isinstance(settings, dict) else {})
+    if chose:  # the method stands there as auto took it: it will again
+        found["method"] = "auto"
     for key, value in (settings if isinstance(settings, dict) else {}).items():
-        if value is not None:
-            target = run if key in CONFIG_KEYS else run.setdefault("settings", {})
-            target[key] = value
-    table = from_python(run, name)
+        if key in CONFIG_KEYS and value is not None:
+            found[key] = value
+        elif key not in CONFIG_KEYS and not chose:
+            found.setdefault("settings", {})[key] = "none" if value is None else value
+    table = from_python(found, name)
     assert isinstance(table, Table)
     return table
+
+
+def _function(result: Mapping[str, Any]) -> str:
+    """The library's function of that name if it still is what was run, else the text as an expression."""
+    from optcli import library
+
+    named = str(result.get("function", ""))
+    text = str(result.get("expression", named))
+    if named.lower() in library.names() and library.get(named).expression == text:
+        return named
+    # a text from a file may look like a name
+    return f"({text})" if text.strip().isidentifier() or text.strip().endswith((".yaml", ".yml", ".txt")) else text

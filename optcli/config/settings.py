@@ -132,6 +132,7 @@ _ROWS = (
     _flag("print", "print one bare value: value, x, x.NAME or status", "WHAT"),
     _flag("log", "write the rows to FILE as they come, as NDJSON", "FILE"),
     _flag("save_x", "write the minimizer in full to FILE.npy", "FILE"),
+    _flag("checkpoint", "keep in FILE where the run stands: `optcli resume FILE` goes on from there", "FILE"),
     _flag("force", "overwrite a file that optcli did not write", is_switch=True),
     _flag("no_color", "no colors", is_switch=True),
     _flag("config", "read a YAML file first; flags override it", "FILE"),

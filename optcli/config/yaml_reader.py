@@ -31,20 +31,22 @@ REMEDIES = (  # part of PyYAML's message (C parser or not) → what to do
 )
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of a UTF-8 file of up to 16 MiB, without a byte-order mark.
+def read_text(path: str | os.PathLike[str], most: int = MAX_BYTES) -> str:
+    """The text of a UTF-8 file of up to `most` bytes, without a byte-order mark.
 
     Raises FileError if it cannot be read, ConfigError if it is no such text.
     """
     name = visible(os.fspath(path))
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or "no such file can exist"
         raise FileError(f"{name} cannot be read: {reason}", "Check the path and that the file may be read.") from None
-    if len(data) > MAX_BYTES:
-        raise ConfigError("the file is larger than 16 MiB", name, "Keep large arrays in a .npy or .csv file.")
+    if len(data) > most:
+        raise ConfigError(
+            f"the file is larger than {most >> 20} MiB", name, "Keep large arrays in a .npy or .csv file."
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

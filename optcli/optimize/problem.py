@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -28,6 +28,19 @@ class Counts:
     product: int = 0  # of the Hessian with a vector
 
 
+class Code(Protocol):
+    """What evaluates a problem, where its parts may go over, for good, to a slower code that is finite more often.
+
+    Both give the same numbers where they are finite, but for the sign of a zero: so it is a part of where a run stands.
+    """
+
+    def masked(self) -> tuple[str, ...]:
+        """The parts that have gone over."""
+
+    def mask(self, parts: Iterable[str]) -> None:
+        """Let `parts` go over."""
+
+
 class Problem:
     """Minimize value(x) over x, shape (size,), within lower <= x <= upper.
 
@@ -47,6 +60,7 @@ class Problem:
         upper: Array | None = None,
         overflow: Callable[[Array], bool] | None = None,
         product: Callable[[Array, Array], Array] | None = None,
+        code: Code | None = None,
     ) -> None:
         self.size = size
         self.lower = lower
@@ -57,6 +71,7 @@ class Problem:
         self._overflow = overflow
         self._product = product
         self._last_hessian: tuple[Array, Array] | None = None  # where, and what: judges ask again at the same point
+        self._code = code
 
     @property
     def bounded(self) -> bool:
@@ -119,6 +134,15 @@ class Problem:
         if self._overflow is not None:
             return self._overflow(x)
         return bool(np.any(np.abs(x) > FAR))
+
+    def masked(self) -> tuple[str, ...]:
+        """See Code; () where there is none."""
+        return () if self._code is None else self._code.masked()
+
+    def mask(self, parts: Iterable[str]) -> None:
+        """See Code."""
+        if self._code is not None:
+            self._code.mask(parts)
 
     def advance(self, method: Method, iterate: Iterate, stop: Check, up_to: int | None) -> Iterate:
         """Step until `up_to` updates are made in all (None: no such limit) or `stop(iterate)` is not None.

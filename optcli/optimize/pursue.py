@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,27 @@ class Leg(NamedTuple):
     why: str
 
 
+@dataclass
+class Course:
+    """How far the legs have come: the only thing here that changes, and all that a checkpoint needs of them."""
+
+    turn: int = 0  # the number of the method at work
+    escapes: int = 0
+    legs: list[Leg] = field(default_factory=list)
+    units: Array | None = None  # what the variables are measured in, shape (n,)
+
+    def record(self) -> dict[str, Any]:
+        """Ready for a checkpoint."""
+        legs = [list(leg) for leg in self.legs]
+        return {"turn": self.turn, "escapes": self.escapes, "legs": legs, "units": self.units}
+
+    @classmethod
+    def restored(cls, record: Mapping[str, Any]) -> Course:
+        """Raises KeyError, TypeError or ValueError for what `record` does not make."""
+        legs = [Leg(str(method), int(begin), str(why)) for method, begin, why in record["legs"]]
+        return cls(int(record["turn"]), int(record["escapes"]), legs, record["units"])
+
+
 class Pursuit(NamedTuple):
     """The end of the last leg, its verdict, and the legs."""
 
@@ -48,36 +69,38 @@ def pursue(
     watch: Watch | None = None,
     escape: bool = False,
     why: str = "",
+    course: Course | None = None,
 ) -> Pursuit:
     """Minimize by the first method; by the next one where it gives up at what is no minimum; past saddles if `escape`.
 
     The problems of `problem_for` share their counts. `judge` says what the reported point of a result is; from the
-    `direction` of its verdict, shape (n,), an escape begins.
+    `direction` of its verdict, shape (n,), an escape begins. With a `course` that has legs, the run goes on from there.
     """
-    waiting = list(methods)
-    method = waiting.pop(0)
+    course = Course() if course is None else course
+    method = methods[course.turn]
     problem = problem_for(method)
-    began, escapes = stop.clock(), 0
-    legs = [Leg(method.name, start.iteration if isinstance(start, Iterate) else 0, why)]
+    if not course.legs:
+        course.legs.append(Leg(method.name, 0, why))
+    began = stop.clock()
     while True:
         result = solve(problem, method, start, _rest(stop, began), watch)
         verdict = judge(problem, result)
         done = result.status not in ENDED or verdict.kind in LASTING or verdict.local_minimum is True
         lower_point = None
-        if not done and escape and escapes < MOST_ESCAPES and verdict.direction is not None:
+        if not done and escape and course.escapes < MOST_ESCAPES and verdict.direction is not None:
             lower_point = descended(problem, result.point, verdict.direction)
         if lower_point is not None:
-            escapes += 1
-            legs.append(Leg(method.name, result.iterations + 1, f"escaped from a {verdict.kind}"))
+            course.escapes += 1
+            course.legs.append(Leg(method.name, result.iterations + 1, f"escaped from a {verdict.kind}"))
             start = _from(problem, method, lower_point, result, result.iterations + 1)
-        elif not done and result.status in GIVES_UP and waiting:
-            given_up = method.name
-            method = waiting.pop(0)
+        elif not done and result.status in GIVES_UP and course.turn + 1 < len(methods):
+            course.turn += 1
+            given_up, method = method.name, methods[course.turn]
             problem = problem_for(method)
-            legs.append(Leg(method.name, result.iterations, f"{given_up} got no further"))
+            course.legs.append(Leg(method.name, result.iterations, f"{given_up} got no further"))
             start = _from(problem, method, result.point.x, result, result.iterations)
         else:
-            return Pursuit(result, verdict, tuple(legs))
+            return Pursuit(result, verdict, tuple(course.legs))
 
 
 def descended(problem: Problem, point: Point, direction: Array) -> Array | None:
@@ -115,7 +138,5 @@ def _from(problem: Problem, method: Method, x: Array, result: Result, iteration:
 
 
 def _rest(stop: Stop, began: float) -> Stop:
-    """The rules with the time that is left."""
-    if stop.max_time is None:
-        return stop
-    return replace(stop, max_time=max(0.0, stop.max_time - (stop.clock() - began)))
+    """The rules with the time that is used up."""
+    return replace(stop, used=stop.used + stop.clock() - began)

@@ -35,6 +35,9 @@ __all__ = [
 class Watch(Protocol):
     """Who sees a run go by."""
 
+    def begin(self, iterate: Iterate, check: Check) -> None:
+        """Called once, with the first iterate and the rules, before anything is judged."""
+
     def next_row(self, iteration: int) -> int | None:
         """The first iterate to show as a row among those after `iteration` or more updates; None: no more."""
 
@@ -50,6 +53,8 @@ class Silent:
     """A watch that shows nothing; base of those that show a row every N-th iteration (0: none)."""
 
     every: int = 0
+
+    def begin(self, iterate: Iterate, check: Check) -> None: ...
 
     def next_row(self, iteration: int) -> int | None:
         """Row i holds what is true before the i-th update, so it is the iterate after i − 1 of them."""
@@ -89,6 +94,7 @@ def solve(problem: Problem, method: Method, start: Array | Iterate, stop: Stop, 
     with np.errstate(all="ignore"):  # what is not finite ends the run with a status
         iterate = start if isinstance(start, Iterate) else method.init(problem, start)
         check = stop.begin(problem, iterate, began)
+        watch.begin(iterate, check)
         while (ending := check(iterate)) is None:
             row = watch.next_row(iterate.iteration)
             shown = row == iterate.iteration

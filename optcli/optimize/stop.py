@@ -37,6 +37,8 @@ class Stop:
     target: float | None = None
     signal: Callable[[], str | bool | None] = lambda: None
     maximize: bool = False
+    used: float = 0.0  # seconds of max_time that were over before `solve` began: the run goes on
+    scale: float | None = None  # of the run that goes on, see Check; None: from the start
     clock: Callable[[], float] = time.perf_counter
 
     def __post_init__(self) -> None:
@@ -71,7 +73,8 @@ class Stop:
     def begin(self, problem: Problem, start: Iterate, began: float) -> Check:
         """The rules for one run that began at clock() == `began` from the evaluated `start`."""
         size = abs(start.value)
-        return Check(self, problem, began, GROWTH * max(1.0, size) if math.isfinite(size) else GROWTH)
+        scale = GROWTH * max(1.0, size) if math.isfinite(size) else GROWTH
+        return Check(self, problem, began - self.used, scale if self.scale is None else self.scale)
 
 
 @dataclass(frozen=True)

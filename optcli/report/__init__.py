@@ -23,7 +23,7 @@ class Format(NamedTuple):
 
 FORMATS: dict[str, Format] = {
     "table": Format("rows and a summary for people", TableWriter, (b"optcli minimize ", b"optcli maximize ")),
-    "json": Format("one object", lambda write, _: JsonWriter(write), (b'{"schema": "optcli.',)),
+    "json": Format("one object", lambda write, _: JsonWriter(write), (b'{"schema": "optcli.result/',)),
     "ndjson": Format(
         "an object a row, then one for the result",
         lambda write, _: NdjsonWriter(write),

@@ -28,11 +28,11 @@ class OutputFile:
         try:
             place = os.path.realpath(path)
             self._place = place
-            self.file: BinaryIO = self._direct() if _special(place) else self._beside(place, ours, force)
+            self.file: BinaryIO = self._direct() if is_special(place) else self._beside(place, ours, force)
         except (OSError, ValueError) as error:
             if isinstance(error, FileError):
                 raise
-            raise FileError(f"cannot write {self._shown}: {_reason(error)}.") from error
+            raise FileError(f"cannot write {self._shown}: {reason(error)}.") from error
 
     def write(self, data: bytes) -> None:
         """Raises FileError when, for instance, the disk is full."""
@@ -42,7 +42,7 @@ class OutputFile:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise FileError(f"cannot write {self._shown}: {_reason(error)}.") from error
+            raise FileError(f"cannot write {self._shown}: {reason(error)}.") from error
 
     def commit(self) -> None:
         """Close the file and put it in its place in one step."""
@@ -54,7 +54,7 @@ class OutputFile:
             if self._temporary:
                 os.replace(self._temporary, self._place)
         except OSError as error:
-            raise FileError(f"cannot write {self._shown}: {_reason(error)}.") from error
+            raise FileError(f"cannot write {self._shown}: {reason(error)}.") from error
         self._temporary = ""
 
     def __enter__(self) -> Self:
@@ -74,7 +74,7 @@ class OutputFile:
 
     def _beside(self, place: str, ours: Sequence[bytes], force: bool) -> BinaryIO:
         refuse_foreign(place, self._shown, ours, force)
-        mode = _mode(place)
+        mode = mode_of(place)
         folder, name = os.path.split(place)
         if len(os.fsencode(name)) > os.pathconf(folder, "PC_NAME_MAX"):
             raise FileError(f"cannot write {self._shown[:80]}…: the name is too long.")
@@ -101,7 +101,7 @@ class LogFile(OutputFile):
     def begin(self) -> None:
         """From here on the file stays; an earlier log is emptied."""
         self._begun = True
-        if not _special(self._place):
+        if not is_special(self._place):
             self.file.truncate(0)
 
     def commit(self) -> None:
@@ -120,7 +120,7 @@ class LogFile(OutputFile):
         return open(place, "r+b" if os.path.exists(place) else "xb")
 
 
-def refuse_foreign(place: str, shown: str, ours: Sequence[bytes], force: bool) -> None:
+def refuse_foreign(place: str, shown: str, ours: Sequence[bytes], force: bool, what: str = "result") -> None:
     """Raise FileError if `place` exists and does not begin as optcli's files do, unless `force`."""
     if not os.path.lexists(place) or force:
         return
@@ -128,11 +128,12 @@ def refuse_foreign(place: str, shown: str, ours: Sequence[bytes], force: bool) -
         if file.read(RECOGNISE).startswith(tuple(ours)):
             return
     raise FileError(
-        f"{shown} exists and is no result of optcli.", "Choose another name, or give --force to overwrite it."
+        f"{shown} exists and is no {what} of optcli.", "Choose another name, or give --force to overwrite it."
     )
 
 
-def _special(place: str) -> bool:
+def is_special(place: str) -> bool:
+    """Whether something that is no regular file stands there. Raises FileError for a folder."""
     try:
         mode = os.stat(place).st_mode
     except OSError:
@@ -142,7 +143,7 @@ def _special(place: str) -> bool:
     return not stat.S_ISREG(mode)
 
 
-def _mode(place: str) -> int:
+def mode_of(place: str) -> int:
     """The permissions of the file that is replaced, or those that a new file gets here."""
     try:
         return stat.S_IMODE(os.stat(place).st_mode)
@@ -152,6 +153,7 @@ def _mode(place: str) -> int:
         return 0o666 & ~mask
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What the system says, as the end of a sentence."""
     text = getattr(error, "strerror", None) or str(error)
     return text[:1].lower() + text[1:]

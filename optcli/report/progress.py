@@ -1,8 +1,11 @@
-"""A line on standard error that says how far a long run is; on a terminal only, erased before anything is shown."""
+"""How far a long run is, on standard error: a line that is erased before anything is shown, on a terminal only; and
+the answer to those who ask.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 from optcli.report.numbers import short
@@ -32,7 +35,7 @@ class ProgressLine:
         if now < self._next:
             return
         self._next = now + BETWEEN
-        pieces = [f"iteration {iteration:,}", f"value {short(value, 8)}", f"{now - self._begun:.1f} s"]
+        pieces = _pieces(iteration, value, now - self._begun)
         while len(", ".join(pieces)) >= self._width and len(pieces) > 1:
             pieces.pop()
         self.erase()
@@ -47,3 +50,26 @@ class ProgressLine:
             self._stream.write("\r\x1b[K" if self._smart else "\r" + " " * self._shown + "\r")
             self._stream.flush()
             self._shown = 0
+
+
+class Answers:
+    """Says how far the run is, by `say`, where `asked` is true."""
+
+    def __init__(self, asked: Callable[[], bool], say: Callable[[str], None]) -> None:
+        self._asked = asked
+        self._say = say
+        self.begin()
+
+    def begin(self) -> None:
+        """The run begins now."""
+        self._begun = time.monotonic()
+
+    def wanted(self) -> bool:
+        return self._asked()
+
+    def give(self, iteration: int, value: float) -> None:
+        self._say(", ".join(_pieces(iteration, value, time.monotonic() - self._begun)))
+
+
+def _pieces(iteration: int, value: float, seconds: float) -> list[str]:
+    return [f"iteration {iteration:,}", f"value {short(value, 8)}", f"{seconds:.1f} s"]

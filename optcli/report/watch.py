@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from optcli.outcome import Outcome, Preview, Row
     from optcli.report.files import OutputFile
-    from optcli.report.progress import ProgressLine
+    from optcli.report.progress import Answers, ProgressLine
 
 
 class Writer(Protocol):
@@ -29,14 +29,16 @@ class Report(NamedTuple):
     save_x: OutputFile | None = None
     begun: Callable[[], None] = lambda: None
     note: Callable[[str], None] = lambda text: None  # for standard error
+    answers: Answers | None = None
 
     def begin(self, preview: Preview) -> None:
         for text in preview.notes:
             self.note(text)
         for writer in self.writers:
             writer.begin(preview)
-        if self.progress_line is not None:
-            self.progress_line.begin()
+        for line in (self.progress_line, self.answers):
+            if line is not None:
+                line.begin()
         self.begun()
 
     def row(self, row: Row) -> None:
@@ -45,6 +47,9 @@ class Report(NamedTuple):
             writer.row(row)
 
     def progress(self, iteration: int, value: float) -> None:
+        if self.answers is not None and self.answers.wanted():
+            self._clear()
+            self.answers.give(iteration, value)
         if self.progress_line is not None:
             self.progress_line.show(iteration, value)
 
@@ -54,6 +59,11 @@ class Report(NamedTuple):
             writer.end(outcome)
         if self.save_x is not None:
             self.save_x.write(minimizer_bytes(outcome))
+
+    def warn(self, text: str) -> None:
+        """A note in the middle of the run."""
+        self._clear()
+        self.note(text)
 
     def _clear(self) -> None:
         if self.progress_line is not None:

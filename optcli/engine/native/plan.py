@@ -222,11 +222,17 @@ class Evaluator:
 
     def __init__(self, graph: Graph, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> None:
         self._made = graph, inputs, outputs
+        self.masked = False  # whether the quick code was given up for the other one
         self._plan = NativePlan(graph, inputs, outputs, masked=not chained(graph), watch=True)
 
     def load(self) -> None:
         """Compile now rather than at the first call."""
         self._plan.load()
+
+    def mask(self) -> None:
+        """Give up the quick code."""
+        if not self._plan.masked:
+            self._plan, self.masked = NativePlan(*self._made, masked=True), True
 
     def __call__(self, *inputs: Array) -> list[Array]:
         """New vectors, one for each group of outputs."""
@@ -237,7 +243,7 @@ class Evaluator:
             plan = NativePlan(*self._made, masked=True)
             plan.into(given, outputs)
             if plan.finite(outputs):  # it will be needed again
-                self._plan = plan
+                self._plan, self.masked = plan, True
         return outputs
 
 
