@@ -346,7 +346,7 @@ def problem(
     from optcli.optimize.methods.first_order import FirstOrder
     from optcli.optimize.problem import Problem
 
-    if isinstance(method, FirstOrder) and objective.engine != "numpy":
+    if isinstance(method, FirstOrder) and method.elementwise and objective.engine != "numpy":
         from optcli.compiled import CompiledProblem
 
         return CompiledProblem(objective, method, maximize, lower, upper)

@@ -114,7 +114,7 @@ class CompiledProblem(Problem):
             )
         if now.finite and not after.finite:
             return Iterate(point, iterate.state, best).then(now, stand.state)
-        return Iterate(now, stand.state, best, stand.moved)
+        return Iterate(now, stand.state, best, stand.moved or now.iteration <= self.method.settled)
 
     def _limits(self, stop: Check, iteration: int, up_to: int | None) -> Limits:
         rules = stop.stop
@@ -123,8 +123,11 @@ class CompiledProblem(Problem):
             ends.append(iteration + rules.max_evals - self.counts.gradient)
         target = -math.inf if rules.target is None else rules.target
         tolerance, relative = stop.tolerance_terms if rules.judges else (-1.0, 0.0)
+        rests = iteration >= self.method.settled  # a step too small is the last one only once none is longer
+        if not rests and self.method.settled < math.inf:
+            ends.append(int(self.method.settled))
         until = max(iteration + 1, min(ends, default=2**62))
-        return Limits(until, target, tolerance, relative, stop.scale, rules.judges)
+        return Limits(until, target, tolerance, relative, stop.scale, rules.judges and rests)
 
 
 def _spot(point: Point) -> Spot:

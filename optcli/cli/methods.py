@@ -20,25 +20,38 @@ def _methods(name: str | None, form: str, no_color: bool) -> int:
     elif name:
         show_entries(_details(found[0]), no_color)
     else:
-        rows = [(each["name"], ", ".join(map(_default, each["parameters"])), each["summary"]) for each in found]
+        rows = [(each["name"], ", ".join(map(_default, _own(each))), each["summary"]) for each in found]
         show_table(("Name", "Fields", "Summary"), rows, no_color)
     return 0
 
 
 def _details(method: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    fields = [f"{_default(field)}: {field['help']} ({field['range']})" for field in method["parameters"]]
+    def lines(shared: bool) -> list[str]:
+        return [
+            f"{_default(field)}: {field['help']} ({field['range']})"
+            for field in method["parameters"]
+            if field["shared"] == shared
+        ]
+
+    common = lines(shared=True)
     return [
         ("name", [method["name"]]),
         ("summary", [method["summary"]]),
         ("formula", method["formula"].splitlines()),
-        ("fields", fields or ["none"]),
+        ("fields", lines(shared=False) or ["none"]),
+        *([("fields of all first-order methods", common)] if common else []),
         ("reference", [method["reference"]]),
     ]
 
 
+def _own(method: dict[str, Any]) -> list[dict[str, Any]]:
+    return [field for field in method["parameters"] if not field["shared"]]
+
+
 def _default(field: dict[str, Any]) -> str:
     default = field["default"]
-    return f"{field['name']} = {default:g}" if isinstance(default, float) else f"{field['name']} = {default}"
+    shown = f"{default:g}" if isinstance(default, float) else "none" if default is None else default
+    return f"{field['name']} = {shown}"
 
 
 methods = Command(

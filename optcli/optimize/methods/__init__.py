@@ -5,25 +5,34 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from optcli.errors import UsageError, did_you_mean, visible
-from optcli.optimize.methods.method import Method
+from optcli.optimize.methods.method import Method, parameters
 
 # name → file and class: a method is imported when it is wanted
 METHODS = {
     "gd": "gd.GradientDescent",
     "momentum": "momentum.Momentum",
     "nesterov": "nesterov.Nesterov",
+    "adagrad": "adagrad.Adagrad",
+    "rmsprop": "rmsprop.RMSProp",
+    "adadelta": "adadelta.Adadelta",
     "adam": "adam.Adam",
+    "adamw": "adamw.AdamW",
+    "amsgrad": "amsgrad.AMSGrad",
+    "nadam": "nadam.NAdam",
+    "radam": "radam.RAdam",
+    "lion": "lion.Lion",
+    "rprop": "rprop.Rprop",
+    "bb": "bb.BarzilaiBorwein",
 }
 
 
 def make(name: str, settings: Mapping[str, Any]) -> Method:
     """The method `name` with the fields given. Raises UsageError for an unknown method or field, or a bad value."""
     kind = find(name)
-    known = [each.name for each in fields(kind)]
+    known = [each.name for each in parameters(kind)]
     for key in settings:
         if key not in known:
             hint = did_you_mean(str(key), known) or f"Its fields are {', '.join(known)}."
@@ -45,9 +54,9 @@ def describe(name: str) -> dict[str, Any]:
                 "default": each.default,
                 "help": each.metadata["help"],
                 "range": each.metadata["range"].text(each.name),
-                "shared": bool(each.metadata.get("shared")),
+                "shared": each.metadata.get("shared", False),
             }
-            for each in fields(kind)
+            for each in parameters(kind)
         ],
     }
 

@@ -26,7 +26,7 @@ class Adam(FirstOrder):
     reference = (
         "D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015, arXiv:1412.6980, Algorithm 1"
     )
-    exact = False  # powers of beta
+    calls = True  # powers of beta
 
     lr: float = parameter(0.001, "learning rate, about the length of the first steps", POSITIVE)
     beta1: float = parameter(0.9, "decay of the mean of the gradients", FRACTION)
@@ -36,10 +36,10 @@ class Adam(FirstOrder):
     def init_state(self, x: Array) -> State:
         return np.zeros_like(x), np.zeros_like(x)
 
-    def update(self, state: State, x: Array, g: Array, i: int) -> tuple[State, Array]:
+    def rule(self, state: State, x: Array, g: Array, i: int, lr: float) -> tuple[State, Array]:
         m, v = state
         m = self.beta1 * m + (1.0 - self.beta1) * g
         v = self.beta2 * v + (1.0 - self.beta2) * (g * g)
         mhat = m / (1.0 - self.beta1**i)
         vhat = v / (1.0 - self.beta2**i)
-        return (m, v), -(self.lr * mhat / (np.sqrt(vhat) + self.eps))
+        return (m, v), -(lr * mhat / (np.sqrt(vhat) + self.eps))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from optcli.optimize.iterate import Array, State
 from optcli.optimize.methods.first_order import FirstOrder
-from optcli.optimize.methods.method import POSITIVE, parameter
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,5 @@ class GradientDescent(FirstOrder):
         "C. R. Acad. Sci. Paris 25 (1847) 536–538; Nocedal & Wright, Numerical Optimization, 2nd ed., p. 21"
     )
 
-    lr: float = parameter(0.01, "learning rate", POSITIVE)
-
-    def update(self, state: State, x: Array, g: Array, i: int) -> tuple[State, Array]:
-        return state, -self.lr * g
+    def rule(self, state: State, x: Array, g: Array, i: int, lr: float) -> tuple[State, Array]:
+        return state, -lr * g

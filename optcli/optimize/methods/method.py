@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from optcli.errors import UsageError, did_you_mean, visible
@@ -99,6 +99,11 @@ def parameter(default: Any, help: str, range: Range | Whole | Words | Maybe) -> 
     return field(default=default, metadata={"help": help, "range": range})
 
 
+def parameters(kind: type[Method]) -> list[Field[Any]]:
+    """The fields of a method, its own before those that it shares with others."""
+    return sorted(fields(kind), key=lambda each: bool(each.metadata.get("shared")))
+
+
 @dataclass(frozen=True)
 class Method(ABC):
     """Base of the methods; the subclass's docstring is its formula.
@@ -125,7 +130,7 @@ class Method(ABC):
         """The fields by name, ready for JSON: those of its own, and those shared by many that are not at rest."""
         return {
             each.name: getattr(self, each.name)
-            for each in fields(self)
+            for each in parameters(type(self))
             if not each.metadata.get("shared") or getattr(self, each.name) != each.default
         }
 

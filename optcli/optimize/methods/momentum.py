@@ -8,7 +8,7 @@ import numpy as np
 
 from optcli.optimize.iterate import Array, State
 from optcli.optimize.methods.first_order import FirstOrder
-from optcli.optimize.methods.method import FRACTION, POSITIVE, parameter
+from optcli.optimize.methods.method import FRACTION, parameter
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,12 @@ class Momentum(FirstOrder):
         "USSR Comput. Math. Math. Phys. 4(5) (1964) 1–17, the two-step method (heavy ball)"
     )
 
-    lr: float = parameter(0.01, "learning rate", POSITIVE)
     beta: float = parameter(0.9, "part of the last displacement that is kept", FRACTION)
 
     def init_state(self, x: Array) -> State:
         return (np.zeros_like(x),)
 
-    def update(self, state: State, x: Array, g: Array, i: int) -> tuple[State, Array]:
+    def rule(self, state: State, x: Array, g: Array, i: int, lr: float) -> tuple[State, Array]:
         (v,) = state
-        v = self.beta * v - self.lr * g
+        v = self.beta * v - lr * g
         return (v,), v

@@ -8,7 +8,7 @@ import numpy as np
 
 from optcli.optimize.iterate import Array, State
 from optcli.optimize.methods.first_order import FirstOrder
-from optcli.optimize.methods.method import FRACTION, POSITIVE, parameter
+from optcli.optimize.methods.method import FRACTION, parameter
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,13 @@ class Nesterov(FirstOrder):
         "initialization and momentum in deep learning, ICML 2013, eq. (3)–(4)"
     )
 
-    lr: float = parameter(0.01, "learning rate", POSITIVE)
     beta: float = parameter(0.9, "momentum coefficient", FRACTION)
 
     def init_state(self, x: Array) -> State:
         return (np.zeros_like(x),)
 
-    def update(self, state: State, x: Array, g: Array, i: int) -> tuple[State, Array]:
+    def rule(self, state: State, x: Array, g: Array, i: int, lr: float) -> tuple[State, Array]:
         (v,) = state
-        s = self.lr * g
+        s = lr * g
         v = self.beta * v - s
         return (v,), self.beta * v - s
