@@ -17,6 +17,9 @@ METHODS = {
     "momentum": "momentum.Momentum",
     "nesterov": "nesterov.Nesterov",
     "adam": "adam.Adam",
+    "cg": "cg.ConjugateGradients",
+    "bfgs": "bfgs.BFGS",
+    "lbfgs": "lbfgs.LBFGS",
 }
 
 
