@@ -26,6 +26,9 @@ METHODS = {
     "lion": "lion.Lion",
     "rprop": "rprop.Rprop",
     "bb": "bb.BarzilaiBorwein",
+    "cg": "cg.ConjugateGradients",
+    "bfgs": "bfgs.BFGS",
+    "lbfgs": "lbfgs.LBFGS",
 }
 
 

@@ -1,0 +1,95 @@
+"""What a line search sees: φ(α) = f(x + αd), each trial evaluated once, and the conditions that end it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from optcli.optimize.iterate import Array, Point, all_finite
+
+if TYPE_CHECKING:
+    from optcli.optimize.problem import Problem
+
+UNRESOLVED = 1e-10  # ε of ε_k = ε·|f|, Hager & Zhang (2005) section 4; theirs is 1e-6, see Line
+Condition: TypeAlias = Literal["armijo", "weak", "strong"]
+
+
+class Trial(NamedTuple):
+    """The point x + αd, its value and gradient, and slope = φ'(α) = gᵀd; arrays of shape (n,)."""
+
+    alpha: float
+    x: Array
+    f: float
+    g: Array
+    slope: float
+    finite: bool  # x, f and g alike
+
+
+Proposals: TypeAlias = Generator[float, Trial, None]  # yields step lengths, is sent the trials there
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """The ray from an evaluated point along d, and when a trial on it will do; 0 < c1 < 1/2 and c1 < c2 < 1.
+
+    armijo: φ(α) ≤ φ(0) + c1·α·φ'(0), sufficient decrease, Nocedal & Wright eq. (3.6a); weak: also
+    φ'(α) ≥ c2·φ'(0), Wolfe's curvature condition, (3.6b); strong: instead |φ'(α)| ≤ c2·|φ'(0)|, (3.7b).
+
+    Near a minimizer, differences of f are rounded away long before those of g. Hager & Zhang's approximate Wolfe
+    conditions, SIAM J. Optim. 16 (2005) section 4, put slopes in place of values: for a quadratic φ,
+    φ'(α) ≤ (2·c1 − 1)·φ'(0) is sufficient decrease. They count where φ(α) ≤ φ(0) + ε_k; for armijo and strong,
+    which promise a decrease that can be seen, only where |φ(α) − φ(0)| ≤ ε_k. An ε of 1e-6 would let f rise by as
+    much at each step; ours covers the rounding of an f whose terms cancel to a hundred-thousandth of their size.
+    """
+
+    problem: Problem
+    d: Array
+    start: Trial  # α = 0
+    c1: float
+    c2: float
+    condition: Condition
+
+    @classmethod
+    def along(cls, problem: Problem, point: Point, d: Array, c1: float, c2: float, condition: Condition) -> Line:
+        """No evaluation: the point has been evaluated."""
+        slope = float(point.gradient @ d)
+        return cls(problem, d, Trial(0.0, point.x, point.value, point.gradient, slope, True), c1, c2, condition)
+
+    def at(self, alpha: float) -> Trial:
+        """One evaluation of value and gradient at x + αd."""
+        x = self.start.x + alpha * self.d
+        f, g = self.problem.value_and_gradient(x)
+        slope = float(g @ self.d)
+        return Trial(alpha, x, f, g, slope, math.isfinite(f) and math.isfinite(slope) and all_finite(x))
+
+    @property
+    def ceiling(self) -> float:
+        """φ(0) + ε_k: up to it f may have risen by rounding alone."""
+        return self.start.f + UNRESOLVED * abs(self.start.f)
+
+    def decreases(self, trial: Trial) -> bool:
+        """Sufficient decrease, told by values."""
+        return trial.finite and trial.f <= self.start.f + self.c1 * trial.alpha * self.start.slope
+
+    def accepts(self, trial: Trial) -> bool:
+        """Whether the condition holds, or its approximate form where that counts."""
+        first, slope = self.start, trial.slope
+        if not trial.finite:
+            return False
+        if not self.decreases(trial):
+            close = trial.f <= self.ceiling and (
+                self.condition == "weak" or first.f - trial.f <= self.ceiling - first.f
+            )
+            if not close or slope > (2.0 * self.c1 - 1.0) * first.slope:
+                return False
+        if self.condition == "armijo":
+            return True
+        return slope >= self.c2 * first.slope and (self.condition == "weak" or slope <= -self.c2 * first.slope)
+
+    def unchanged(self, trial: Trial) -> bool:
+        """Whether the step is so short that rounding leaves x as it was."""
+        return trial.f == self.start.f and np.array_equal(trial.x, self.start.x)
