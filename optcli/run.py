@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from optcli.build import Objective, Source, build, engine, native_is_installed, native_works, problem, source
+from optcli.conclusion import conclude
 from optcli.config import CONFIG_KEYS, Config, Layer, from_keywords, resolve
 from optcli.data import load_array
 from optcli.errors import ConfigError, ExpressionError, UsageError, did_you_mean, visible
@@ -22,7 +23,6 @@ from optcli.optimize.problem import Problem
 from optcli.optimize.solve import Silent, solve
 from optcli.optimize.status import exit_code
 from optcli.optimize.stop import Stop
-from optcli.optimize.verdict import judge
 from optcli.outcome import Outcome, Preview, Row, Unwatched, Watch, as_record
 from optcli.points import bounds_of, finite_start, named_bounds, origin_of, start_of
 
@@ -125,12 +125,12 @@ def execute(
     watch.begin(preview)
     result = solve(compiled, method, ready.start, stop, rows)
     point = result.point
-    verdict = judge(point.finite, point.gradient_norm, result.tolerance, result.status, maximize)
+    end = conclude(ready.objective, compiled, method, result, ready.start, maximize, config.seed)
     return Outcome(
         preview=preview,
-        status=str(result.status),
-        message=result.message,
-        verdict=verdict,
+        status=str(end.status),
+        message=end.message,
+        verdict=end.verdict,
         minimizer=point.x,
         value=_signed(sign, point.value),
         slope=_signed(sign, point.gradient),
@@ -148,7 +148,7 @@ def execute(
             "solve": result.seconds,
         },
         history=tuple(rows.history),
-        exit_code=exit_code(result.status, verdict, interrupted()),
+        exit_code=exit_code(end.status, end.verdict, interrupted()),
     )
 
 

@@ -20,15 +20,17 @@ MAY_USE: dict[str, set[str]] = {
     "data": {"errors"},
     "config": {"errors", "data", "library"},  # library: to tell a name from a formula when a result is replayed
     "library": {"errors", "config"},
+    "blame": {"autograd", "expr", "optimize"},  # optimize: who asks for names
     "build": {"autograd", "compiled", "engine", "errors", "expr", "layout", "library", "optimize"},
     "compiled": {"autograd", "build", "engine", "optimize"},  # build: the type of what it compiles
+    "conclusion": {"blame", "build", "optimize"},
     "formula": {"build", "errors", "layout"},
     "points": {"build", "config", "data", "engine", "errors", "expr", "layout"},
     "report": {"errors", "layout", "outcome"},
     "outcome": {"layout", "optimize", "report"},  # report: what a row is
-    "run": {"build", "config", "data", "errors", "layout", "optimize", "outcome", "points"},
+    "run": {"build", "conclusion", "config", "data", "errors", "layout", "optimize", "outcome", "points"},
     "stages": {"autograd", "build", "config", "engine", "expr", "run"},
-    "cli": {"config", "errors", "expr", "library", "optimize", "report", "run", "stages"},
+    "cli": {"config", "errors", "expr", "library", "optimize", "outcome", "report", "run", "stages"},
     "__init__": {"autograd", "errors", "formula", "run"},
     "__main__": {"cli"},
 }
@@ -42,6 +44,7 @@ HOME: dict[str, set[str]] = {
         "optimize",
         "config",
         "data",
+        "blame",
         "build",
         "compiled",
         "formula",

@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from optcli.cli.session import DEBUG
 from optcli.cli.signals import Signals
 from optcli.cli.streams import read_function, standard_output
 from optcli.config import Config, Layer, from_environment, from_flags, load
-from optcli.errors import UsageError, visible
+from optcli.errors import UsageError, underline, visible
 from optcli.report import FORMATS, beginnings
 from optcli.report.bare import BareWriter
 from optcli.report.files import LogFile, OutputFile
@@ -20,6 +20,9 @@ from optcli.report.ndjson import LogWriter
 from optcli.report.progress import ProgressLine
 from optcli.report.screen import USUAL, Screen, is_terminal, screen_of
 from optcli.report.watch import Report, Writer
+
+if TYPE_CHECKING:
+    from optcli.outcome import Outcome
 
 File = TypeVar("File", bound=OutputFile)
 
@@ -54,7 +57,7 @@ def solve(flags: Mapping[str, Any], file: str | None, signals: Signals) -> int:
         report.end(outcome)
         for commit in committed:
             commit()
-    _note(config, flags, outcome.status, outcome.message, outcome.exit_code)
+    _note(config, flags, outcome)
     return 0 if outcome.exit_code in config.accept else outcome.exit_code
 
 
@@ -114,10 +117,12 @@ def _refuse_same_file(config: Config, flags: Mapping[str, Any]) -> None:
                 raise UsageError(f"{other} and {flag} name the same file, {visible(path)}", "Give each its own.")
 
 
-def _note(config: Config, flags: Mapping[str, Any], status: str, message: str, code: int) -> None:
+def _note(config: Config, flags: Mapping[str, Any], outcome: Outcome) -> None:
     """How the run ended, on standard error, where standard output does not say so."""
-    if config.quiet or (code == 0 and config.output is None):
+    if config.quiet or (outcome.exit_code == 0 and config.output is None):
         return
     if config.output is not None or flags.get("print") or config.format != "table":
         wrote = f" ({visible(str(config.output))} is written)" if config.output is not None else ""
-        sys.stderr.write(f"{status}: {visible(message)}{wrote}\n")
+        culprit = outcome.verdict.culprit
+        spot = [] if culprit is None else underline(outcome.preview.expression, culprit.span)
+        sys.stderr.write("\n".join([f"{outcome.status}: {visible(outcome.message)}{wrote}", *spot, ""]))
