@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optcli.choosing import Chosen, choose, method_of
+from optcli.conclusion import Conclusion, conclude
 from optcli.config import SETTINGS, Config, from_keywords
 from optcli.errors import UsageError
 from optcli.optimize.auto import NAME as AUTO
 from optcli.optimize.iterate import Array, Iterate
 from optcli.optimize.methods.first_order import FirstOrder
+from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Problem
 from optcli.optimize.pursue import Course, Pursuit, pursue
 from optcli.optimize.scaling import Scaled, told, units
 from optcli.optimize.solve import Result
 from optcli.optimize.status import exit_code
 from optcli.optimize.stop import Stop
-from optcli.optimize.verdict import Verdict, judge
 from optcli.outcome import FoundMinimum, Outcome, Preview, Unwatched, Watch
 from optcli.points import named_bounds
 from optcli.prepare import Prepared, prepare, settle
@@ -81,10 +82,10 @@ def execute(
     before = 0.0 if since is None else since.seconds
     escape = config.method == AUTO and config.lr is None if config.escape is None else config.escape
 
-    def judged(problem: Problem, result: Result) -> Verdict:
-        return judge(result.point.finite, result.point.gradient_norm, result.tolerance, result.status, maximize)
+    def judged(problem: Problem, method: Method, result: Result) -> Conclusion:
+        return conclude(ready.objective, problem, method, result, ready.start, maximize, config.seed)
 
-    def pursued(start: Array | Iterate, stop: Stop, rows: Rows, course: Course) -> Pursuit:
+    def pursued(start: Array | Iterate, stop: Stop, rows: Rows, course: Course) -> Pursuit[Conclusion]:
         return pursue(chosen.methods, problems.of, judged, start, stop, rows, escape, chosen.why, course)
 
     preview = _preview(ready, chosen, problems.used, problems.notes)
@@ -104,13 +105,13 @@ def execute(
         from optcli.starts import many
 
         found, starts, minima, rows = many(ready, stop, pursued, watch, sign)
-    result, verdict = found.result, found.verdict
+    result, end = found.result, found.end
     point = result.point
     return Outcome(
         preview=preview,
-        status=str(result.status),
-        message=result.message,
-        verdict=verdict,
+        status=str(end.status),
+        message=end.message,
+        verdict=end.verdict,
         minimizer=point.x,
         value=signed(sign, point.value),
         slope=signed(sign, point.gradient),
@@ -129,7 +130,7 @@ def execute(
             "solve": result.seconds + before,
         },
         history=tuple(rows.history),
-        exit_code=exit_code(result.status, verdict, interrupted()),
+        exit_code=exit_code(end.status, end.verdict, interrupted()),
         legs=found.legs if config.method == AUTO or len(found.legs) > 1 else (),
         starts=starts,
         minima=minima,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from optcli.conclusion import Conclusion
 from optcli.optimize.iterate import Array
 from optcli.optimize.multistart import Local, box, search
 from optcli.optimize.pursue import Course, Pursuit
@@ -17,15 +18,18 @@ from optcli.rows import Rows, signed
 
 
 def many(
-    ready: Prepared, stop: Stop, pursued: Callable[[Array, Stop, Rows, Course], Pursuit], watch: Watch, sign: float
-) -> tuple[Pursuit, int, tuple[FoundMinimum, ...], Rows]:
+    ready: Prepared,
+    stop: Stop,
+    pursued: Callable[[Array, Stop, Rows, Course], Pursuit[Conclusion]],
+    watch: Watch,
+    sign: float,
+) -> tuple[Pursuit[Conclusion], int, tuple[FoundMinimum, ...], Rows]:
     """The best of many starts, how many were made, the minima found, and the rows of the best.
 
     Limits are those of all starts together; an end by a limit or a signal is the last.
     """
     config, layout = ready.config, ready.objective.layout
     began = stop.clock()
-    goal = "maximum" if config.command == "maximize" else "minimum"
     over = False
 
     def local(x: Array) -> Local | None:
@@ -34,13 +38,12 @@ def many(
             return None
         rows = Rows(config.every, Unwatched(), layout, sign)
         end = pursued(x, replace(stop, used=stop.clock() - began), rows, Course())
-        point, verdict = end.result.point, end.verdict
+        point, verdict = end.result.point, end.end.verdict
         spent = stop.max_evals is not None and end.result.counts.gradient >= stop.max_evals
         late = stop.max_time is not None and stop.clock() - began >= stop.max_time
         over = bool(stop.signal()) or spent or late or (end.result.status == "completed" and stop.target is not None)
         watch.progress(end.result.iterations, signed(sign, point.value))
-        kept = verdict.kind in (goal, "stationary") or verdict.local_minimum is True
-        return Local(point.x, point.value, kept, (end, rows))
+        return Local(point.x, point.value, verdict.good, (end, rows))
 
     ends = box(ready.start, *(ready.bounds or (None, None)))
     searched = search(local, ready.start, config.starts, ends, np.random.default_rng(config.seed))
@@ -48,7 +51,7 @@ def many(
     for row in rows.seen:
         watch.row(row)
     minima = tuple(
-        FoundMinimum(layout.split(each.x), signed(sign, each.value), each.times, each.outcome[0].verdict)
+        FoundMinimum(layout.split(each.x), signed(sign, each.value), each.times, each.outcome[0].end.verdict)
         for each in searched.minima
     )
     return end, searched.starts, minima, rows

@@ -20,17 +20,30 @@ MAY_USE: dict[str, set[str]] = {
     "data": {"errors"},
     "config": {"errors", "data", "library"},  # library: to tell a name from a formula when a result is replayed
     "library": {"errors", "config"},
+    "blame": {"autograd", "expr", "optimize"},  # optimize: who asks for names
     "build": {"autograd", "compiled", "engine", "errors", "expr", "layout", "library", "optimize"},
     "compiled": {"autograd", "build", "engine", "optimize"},  # build: the type of what it compiles
+    "conclusion": {"blame", "build", "optimize"},
     "formula": {"build", "errors", "layout"},
     "points": {"build", "config", "data", "engine", "errors", "expr", "layout"},
     "checkpoint": {"errors", "optimize", "report"},  # report: numbers as strict JSON
-    "keeping": {"checkpoint", "errors", "optimize", "outcome", "run"},  # outcome, run: the types of what it keeps
+    "keeping": {"checkpoint", "errors", "optimize", "outcome", "prepare"},  # the types of what it keeps
     "report": {"errors", "layout", "outcome"},
     "outcome": {"layout", "optimize", "report"},  # report: what a row is
-    "run": {"build", "checkpoint", "config", "data", "errors", "keeping", "layout", "optimize", "outcome", "points"},
-    "stages": {"autograd", "build", "config", "engine", "expr", "run"},
-    "cli": {"checkpoint", "config", "errors", "expr", "keeping", "library", "optimize", "report", "run", "stages"},
+    "choosing": {"config", "errors", "optimize"},
+    "prepare": {"build", "config", "data", "errors", "optimize", "points"},
+    "problems": {"build", "checkpoint", "errors", "optimize", "prepare"},  # checkpoint: the type of what goes on
+    "rows": {"keeping", "layout", "optimize", "outcome"},  # keeping: the type of what is told of each leg
+    "starts": {"conclusion", "optimize", "outcome", "prepare", "rows"},
+    "run": {
+        *("checkpoint", "choosing", "conclusion", "config", "errors", "keeping", "optimize", "outcome", "points"),
+        *("prepare", "problems", "rows", "starts"),
+    },
+    "stages": {"autograd", "build", "config", "engine", "expr", "prepare"},
+    "cli": {
+        *("checkpoint", "config", "errors", "expr", "keeping", "library", "optimize", "outcome", "prepare", "report"),
+        *("run", "stages"),
+    },
     "__init__": {"autograd", "errors", "formula", "run"},
     "__main__": {"cli"},
 }
@@ -44,6 +57,7 @@ HOME: dict[str, set[str]] = {
         "optimize",
         "config",
         "data",
+        "blame",
         "build",
         "checkpoint",
         "compiled",

@@ -15,12 +15,12 @@ from optcli.optimize.pursue import descended, pursue
 from optcli.optimize.solve import Result
 from optcli.optimize.status import Status
 from optcli.optimize.stop import Stop
+from optcli.optimize.verdict import Verdict
 
 
 class Judged(NamedTuple):
-    kind: str
-    direction: np.ndarray | None = None
-    local_minimum: bool | None = None
+    status: Status
+    verdict: Verdict
 
 
 def saddle(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -33,11 +33,12 @@ def curved(x: np.ndarray) -> np.ndarray:
     return np.diag([2.0, -2.0 + 12.0 * x[1] ** 2])
 
 
-def judge(problem: Problem, result: Result) -> Judged:
+def judge(problem: Problem, method: Method, result: Result) -> Judged:
     values, vectors = np.linalg.eigh(curved(result.point.x))
+    kind, direction = ("minimum", None) if values[0] > 0 else ("saddle", vectors[:, 0])
     if result.point.gradient_norm > 1e-6:
-        return Judged("not_stationary")
-    return Judged("minimum") if values[0] > 0 else Judged("saddle", vectors[:, 0])
+        kind, direction = "not_stationary", None
+    return Judged(result.status, Verdict(kind, "", direction=direction))
 
 
 class Stuck(Method):
@@ -71,7 +72,7 @@ def problems() -> tuple[Counts, object]:
 def test_a_saddle_is_left_for_the_minimum() -> None:
     counts, make = problems()
     found = pursue([GradientDescent(0.1)], make, judge, np.array([1.0, 0.0]), Stop(tol=1e-8), escape=True, why="asked")  # type: ignore[arg-type]
-    assert found.verdict.kind == "minimum"
+    assert found.end.verdict.kind == "minimum"
     assert found.result.point.value == pytest.approx(-0.25, abs=1e-12)
     assert [leg.why for leg in found.legs] == ["asked", "escaped from a saddle"]
     assert found.result.iterations >= found.legs[1].begin > 0
@@ -82,14 +83,14 @@ def test_a_saddle_is_left_for_the_minimum() -> None:
 def test_without_escape_the_saddle_is_the_end() -> None:
     _, make = problems()
     found = pursue([GradientDescent(0.1)], make, judge, np.array([1.0, 0.0]), Stop(tol=1e-8))  # type: ignore[arg-type]
-    assert (found.result.status, found.verdict.kind, len(found.legs)) == (Status.CONVERGED, "saddle", 1)
+    assert (found.result.status, found.end.verdict.kind, len(found.legs)) == (Status.CONVERGED, "saddle", 1)
 
 
 def test_where_one_method_gives_up_the_next_goes_on() -> None:
     _, make = problems()
     found = pursue([Stuck(), GradientDescent(0.1)], make, judge, np.array([1.0, 0.5]), Stop(tol=1e-8))  # type: ignore[arg-type]
     assert [(leg.method, leg.begin) for leg in found.legs] == [("stuck", 0), ("gd", 1)]
-    assert found.verdict.kind == "minimum"
+    assert found.end.verdict.kind == "minimum"
     alone = pursue([Stuck()], make, judge, np.array([1.0, 0.5]), Stop(tol=1e-8))  # type: ignore[arg-type]
     assert alone.result.status is Status.STALLED
 

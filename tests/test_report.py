@@ -68,7 +68,7 @@ def made(layout: Layout, values: list[float], entry: float = 0.1, **changes: Any
         preview=preview,
         status="completed",
         message="ran the 1000 iterations asked for",
-        verdict=SimpleNamespace(kind="not_stationary", text="the gradient is not zero"),
+        verdict=SimpleNamespace(kind="not_stationary", text="the gradient is not zero", culprit=None),
         minimizer=point,
         gradient=-point,
         value=values[-1] if values else 0.0,

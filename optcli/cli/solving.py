@@ -12,7 +12,7 @@ from optcli.cli.session import DEBUG
 from optcli.cli.signals import Signals
 from optcli.cli.streams import read_function, standard_output
 from optcli.config import Config, Layer, from_environment, from_flags, load
-from optcli.errors import UsageError, visible
+from optcli.errors import UsageError, underline, visible
 from optcli.report import FORMATS, beginnings
 from optcli.report.bare import BareWriter
 from optcli.report.files import LogFile, OutputFile
@@ -24,6 +24,7 @@ from optcli.report.watch import Report, Writer
 if TYPE_CHECKING:
     from optcli.checkpoint import Checkpoint
     from optcli.keeping import Keeper
+    from optcli.outcome import Outcome
 
 File = TypeVar("File", bound=OutputFile)
 
@@ -66,7 +67,7 @@ def carry_out(
         report.end(outcome)
         for commit in committed:
             commit()
-    _note(config, flags, outcome.status, outcome.message, outcome.exit_code)
+    _note(config, flags, outcome)
     if keeper is not None and keeper.error is not None:
         raise keeper.error
     return 0 if outcome.exit_code in config.accept else outcome.exit_code
@@ -142,10 +143,12 @@ def _refuse_same_file(config: Config, flags: Mapping[str, Any]) -> None:
                 raise UsageError(f"{other} and {flag} name the same file, {visible(path)}", "Give each its own.")
 
 
-def _note(config: Config, flags: Mapping[str, Any], status: str, message: str, code: int) -> None:
+def _note(config: Config, flags: Mapping[str, Any], outcome: Outcome) -> None:
     """How the run ended, on standard error, where standard output does not say so."""
-    if config.quiet or (code == 0 and config.output is None):
+    if config.quiet or (outcome.exit_code == 0 and config.output is None):
         return
     if config.output is not None or flags.get("print") or config.format != "table":
         wrote = f" ({visible(str(config.output))} is written)" if config.output is not None else ""
-        sys.stderr.write(f"{status}: {visible(message)}{wrote}\n")
+        culprit = outcome.verdict.culprit
+        spot = [] if culprit is None else underline(outcome.preview.expression, culprit.span)
+        sys.stderr.write("\n".join([f"{outcome.status}: {visible(outcome.message)}{wrote}", *spot, ""]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -14,13 +14,14 @@ from optcli.optimize.problem import Problem
 from optcli.optimize.solve import Result, Watch, solve
 from optcli.optimize.status import Status
 from optcli.optimize.stop import Stop
+from optcli.optimize.verdict import Verdict
 
 MOST_ESCAPES = 20
 FIRST = 1e-3  # of max(1, largest |x|): the first displacement from a saddle
 HALVINGS, DOUBLINGS = 30, 60
 GIVES_UP = (Status.STALLED, Status.FAILED)
 ENDED = (Status.CONVERGED, *GIVES_UP)
-LASTING = ("minimum", "stationary", "unbounded", "nonfinite")  # verdicts that no further leg could better
+LASTING = ("unbounded", "nonfinite")  # verdicts that no further leg could better
 
 
 class Leg(NamedTuple):
@@ -52,25 +53,38 @@ class Course:
         return cls(int(record["turn"]), int(record["escapes"]), legs, record["units"])
 
 
-class Pursuit(NamedTuple):
-    """The end of the last leg, its verdict, and the legs."""
+class End(Protocol):
+    """What a leg's end is in the light of its verdict, as `conclusion.Conclusion`."""
+
+    @property
+    def status(self) -> Status: ...
+
+    @property
+    def verdict(self) -> Verdict: ...
+
+
+E = TypeVar("E", bound=End)
+
+
+class Pursuit(NamedTuple, Generic[E]):
+    """The end of the last leg, what was concluded from it, and the legs."""
 
     result: Result
-    verdict: Any
+    end: E
     legs: tuple[Leg, ...]
 
 
 def pursue(
     methods: Sequence[Method],
     problem_for: Callable[[Method], Problem],
-    judge: Callable[[Problem, Result], Any],
+    judge: Callable[[Problem, Method, Result], E],
     start: Array | Iterate,
     stop: Stop,
     watch: Watch | None = None,
     escape: bool = False,
     why: str = "",
     course: Course | None = None,
-) -> Pursuit:
+) -> Pursuit[E]:
     """Minimize by the first method; by the next one where it gives up at what is no minimum; past saddles if `escape`.
 
     The problems of `problem_for` share their counts. `judge` says what the reported point of a result is; from the
@@ -84,8 +98,9 @@ def pursue(
     began = stop.clock()
     while True:
         result = solve(problem, method, start, _rest(stop, began), watch)
-        verdict = judge(problem, result)
-        done = result.status not in ENDED or verdict.kind in LASTING or verdict.local_minimum is True
+        end = judge(problem, method, result)
+        verdict = end.verdict
+        done = end.status not in ENDED or verdict.good or verdict.kind in LASTING
         lower_point = None
         if not done and escape and course.escapes < MOST_ESCAPES and verdict.direction is not None:
             lower_point = descended(problem, result.point, verdict.direction)
@@ -93,14 +108,14 @@ def pursue(
             course.escapes += 1
             course.legs.append(Leg(method.name, result.iterations + 1, f"escaped from a {verdict.kind}"))
             start = _from(problem, method, lower_point, result, result.iterations + 1)
-        elif not done and result.status in GIVES_UP and course.turn + 1 < len(methods):
+        elif not done and end.status in GIVES_UP and course.turn + 1 < len(methods):
             course.turn += 1
             given_up, method = method.name, methods[course.turn]
             problem = problem_for(method)
             course.legs.append(Leg(method.name, result.iterations, f"{given_up} got no further"))
             start = _from(problem, method, result.point.x, result, result.iterations)
         else:
-            return Pursuit(result, verdict, tuple(course.legs))
+            return Pursuit(result, end, tuple(course.legs))
 
 
 def descended(problem: Problem, point: Point, direction: Array) -> Array | None:

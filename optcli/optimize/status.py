@@ -25,7 +25,7 @@ class Status(StrEnum):
 
 EXIT_CODES = {
     Status.COMPLETED: 0,
-    Status.CONVERGED: 0,  # at a point of SUCCESS, else ELSEWHERE
+    Status.CONVERGED: 0,  # at a point that is `good` by its verdict, else ELSEWHERE
     Status.LIMIT: 11,
     Status.STALLED: 12,
     Status.DIVERGED: 17,
@@ -34,7 +34,6 @@ EXIT_CODES = {
     Status.INTERRUPTED: 130,
     Status.FAILED: 12,
 }
-SUCCESS = ("minimum", "stationary")  # the kinds of verdict that a converged run may end at
 ELSEWHERE = 10
 TERMINATED = 143
 
@@ -106,6 +105,6 @@ def exit_code(status: Status, verdict: Verdict, signal: str | None = None) -> in
     for word in (Status.NONFINITE, Status.UNBOUNDED):
         if word in (status, verdict.kind):
             return EXIT_CODES[word]
-    if status is Status.CONVERGED and verdict.kind not in SUCCESS:
+    if status is Status.CONVERGED and not verdict.good:
         return ELSEWHERE
     return EXIT_CODES[status]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from optcli.errors import visible
+from optcli.errors import underline, visible
 from optcli.report.numbers import ENDS, LONG, exact, flow, largest, short, wrap
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def summary(outcome: Outcome, width: int | None) -> list[Item]:
     items = [Item("name", wrap(visible(preview.name), room))] if preview.name else []
     items += [
         Item("status", wrap(f"{outcome.status}: {visible(outcome.message)}", room), tone),
-        Item("verdict", wrap(_verdict(outcome), room), tone),
+        Item("verdict", [*wrap(_verdict(outcome), room), *_spot(outcome, room)], tone),
         Item(lowest + "izer", _point(preview.layout, outcome.minimizer, room)),
         Item(lowest + "um", [_fitting(outcome.value, room)]),
         *_found(outcome, room),
@@ -79,6 +79,13 @@ def _verdict(outcome: Outcome) -> str:
     kind = outcome.verdict.kind.replace("_", " ")
     text = visible(outcome.verdict.text)
     return text if text.lower().startswith(kind) else f"{kind}: {text}" if text else kind
+
+
+def _spot(outcome: Outcome, room: int | None) -> list[str]:
+    """The part of the text that is to blame, with carets under it."""
+    culprit = outcome.verdict.culprit
+    lines = [] if culprit is None else underline(outcome.preview.expression, culprit.span)
+    return lines if room is None or all(len(line) <= room for line in lines) else []
 
 
 def _point(layout: Layout, flat: Any, room: int | None) -> list[str]:

@@ -1,0 +1,70 @@
+"""What is said at the end of a run: the verdict on its point, and the status and message in the light of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from optcli.blame import Blame
+from optcli.build import Objective
+from optcli.optimize.iterate import Array
+from optcli.optimize.methods.method import Method
+from optcli.optimize.problem import Problem
+from optcli.optimize.solve import Result
+from optcli.optimize.status import Status
+from optcli.optimize.verdict import Verdict, judge
+
+ROUNDED = (Status.STALLED, Status.FAILED)  # ends that rounding alone may have brought about
+
+
+MOST_NAMED = 100_000  # entries that get names: beyond, a direction is told by number
+ADVISED = (Status.DIVERGED, Status.LIMIT)
+GENERAL = ("; try a smaller --lr", ", or try another --lr or --method")  # what computed advice takes the place of
+
+
+class Conclusion(NamedTuple):
+    """The end of a run in words."""
+
+    status: Status
+    message: str
+    verdict: Verdict
+
+
+def conclude(
+    objective: Objective, problem: Problem, method: Method, result: Result, start: Array, maximize: bool, seed: int
+) -> Conclusion:
+    """Judge the reported point; a run that only rounding kept from going on has converged if that is a minimum.
+
+    Nothing here is counted as an evaluation of the run.
+    """
+    names = Blame(objective.resolved)
+    entries = objective.layout.entries() if objective.layout.size <= MOST_NAMED else ()
+    verdict = judge(
+        problem,
+        result.point,
+        result.tolerance,
+        result.status,
+        maximize=maximize,
+        names=names,
+        entries=entries,
+        start=start,
+        seed=seed,
+    )
+    status, message = result.status, result.message
+    if status in ROUNDED and verdict.kind == ("maximum" if maximize else "minimum"):
+        norm = result.point.gradient_norm
+        message = f"no step changes the value any more: the gradient norm {norm:.3g} is all that rounding leaves"
+        return Conclusion(Status.CONVERGED, message, verdict)
+    if status is Status.NONFINITE:
+        culprit = names.nonfinite(result.iterate.x)
+        if culprit is not None:
+            message = f"{message} ({culprit.sentence})"
+            verdict = verdict._replace(culprit=culprit)
+    if status in ADVISED and verdict.kind == "not_stationary":
+        from optcli.optimize.advice import advice
+
+        more = advice(problem, method, result, start, entries)
+        if more:
+            for general in GENERAL:
+                message = message.removesuffix(general)
+            message = f"{message}; {more}"
+    return Conclusion(status, message, verdict)

@@ -1,0 +1,276 @@
+"""Second derivatives at a point: their signs, told apart from rounding, and where Newton's method goes from there.
+
+Signs of eigenvalues are those of the scaled matrix S = D·H·D, D diagonal, which has as many of each sign (Sylvester's
+law of inertia) and does not lose flat directions beside steep ones: H = diag(2e10, 2e-6) is told from a singular one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optcli.optimize.iterate import Array, largest_entry
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from optcli.optimize.problem import Problem
+
+EPS = float(np.finfo(np.float64).eps)
+DENSE = 500  # variables up to which all eigenvalues are computed, issue 4 §2
+NEIGHBOURS = 6  # points an ulp away at which the rounding of the gradient is measured
+ROUNDS = 6  # of equilibration; each halves the digits by which the rows differ, Ruiz 2001, RAL-TR-2001-034
+MARGIN = 8.0  # an eigenvalue counts from so many times its rounding error on
+FOLLOWED = 12  # Newton steps at most
+LOUD = 4.0  # a gradient within so many times its noise is at its noise
+DONE = 1e-3  # a step that is so much shorter than the one before: Newton's method converges quadratically
+LINEAR = 0.97  # steps that shrink by less than this lead nowhere; at a minimum like x**40 the ratio is 38/39 = 0.974
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What rounding alone does to value and gradient: the largest change an ulp away, entry by entry."""
+
+    value: float
+    gradient: Array  # shape (n,)
+
+
+def noise(problem: Problem, x: Array, f: float, g: Array, random: Generator) -> Noise:
+    """Measured at points whose entries are x's or a neighbouring double.
+
+    It holds the rounding of the evaluation and what x cannot say for want of digits: at the minimum of Meyer's function
+    the gradient of the nearest double is 6e-4.
+    """
+    value, slope = 4.0 * EPS * abs(f), np.zeros_like(g)
+    for _ in range(NEIGHBOURS):
+        near = neighbour(problem, x, random)
+        f_near, g_near = problem.value_and_gradient(near)
+        if math.isfinite(f_near):
+            value = max(value, abs(f_near - f))
+        slope = np.fmax(slope, np.abs(g_near - g))
+    return Noise(value, slope)
+
+
+def neighbour(problem: Problem, x: Array, random: Generator) -> Array:
+    """A point next to x: each entry an ulp up or down; for a 0, whose own ulp tells nothing, the largest entry's."""
+    largest = largest_entry(x)
+    ulp = np.where(x == 0.0, EPS * (largest if largest > 0.0 else 1.0), np.spacing(np.abs(x)))
+    return problem.project(x + random.choice([-1.0, 1.0], x.shape) * ulp)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues of a Hessian on the free variables, and of its scaled form.
+
+    `smallest` and `largest` are H's; `scaled` those of D·H·D, ascending, with eigenvectors in the columns of `vectors`;
+    `doubt` is how far rounding may shift a scaled one. `flat` and `down` are directions of unit length in x: of the
+    scaled eigenvalue nearest to zero and of the smallest one.
+    """
+
+    H: Array
+    d: Array
+    scaled: Array
+    vectors: Array
+    doubt: float
+    smallest: float
+    largest: float
+
+    @property
+    def positive(self) -> int:
+        return int(np.count_nonzero(self.scaled > self.doubt))
+
+    @property
+    def negative(self) -> int:
+        return int(np.count_nonzero(self.scaled < -self.doubt))
+
+    @property
+    def zero(self) -> int:
+        return len(self.scaled) - self.positive - self.negative
+
+    @property
+    def down(self) -> Array:
+        return _unit(self.d * self.vectors[:, 0])
+
+    @property
+    def flat(self) -> Array:
+        return _unit(self.d * self.vectors[:, int(np.argmin(np.abs(self.scaled)))])
+
+    def nulls(self) -> list[Array]:
+        """Directions of all eigenvalues that cannot be told from zero."""
+        flat = np.abs(self.scaled) <= self.doubt
+        return [_unit(self.d * self.vectors[:, k]) for k in np.flatnonzero(flat)]
+
+    def newton(self, g: Array) -> Array:
+        """−H⁺g: the step to the stationary point of the quadratic model, without a part along flat directions."""
+        sure = np.abs(self.scaled) > self.doubt
+        parts = np.zeros(len(self.scaled))
+        np.divide(self.vectors.T @ (self.d * g), self.scaled, out=parts, where=sure)
+        step: Array = -self.d * (self.vectors @ parts)
+        return step
+
+    def bottom(self, other: Array) -> float:
+        """The smallest eigenvalue of another Hessian in this one's scaled coordinates."""
+        return float(np.linalg.eigvalsh((self.d[:, None] * other) * self.d)[0])
+
+    def ratio(self, other: Array) -> tuple[float, float]:
+        """The smallest and largest curvature of another Hessian in terms of this one's.
+
+        Flat directions of this one are left out.
+        """
+        sure = np.abs(self.scaled) > self.doubt
+        V = self.vectors[:, sure]
+        if not V.shape[1]:
+            return 1.0, 1.0
+        root = np.sqrt(np.abs(self.scaled[sure]))
+        M = (V.T @ ((self.d[:, None] * other) * self.d) @ V) / np.outer(root, root)
+        if (self.scaled[sure] > 0.0).all():
+            compared = np.linalg.eigvalsh(0.5 * (M + M.T))
+        else:  # indefinite: eigenvector by eigenvector
+            compared = np.diag(M) * np.sign(self.scaled[sure])
+        return float(np.min(compared)), float(np.max(compared))
+
+
+def spectrum(H: Array, others: list[Array]) -> Spectrum | None:
+    """The spectrum of a symmetric H; `others` are Hessians an ulp away, for the doubt. None if H is not finite."""
+    n = len(H)
+    if not np.isfinite(H).all():
+        return None
+    d = _equilibrated(H)
+    S = (d[:, None] * H) * d
+    scaled, vectors = np.linalg.eigh(S)
+    size = max(1.0, float(np.max(np.abs(scaled), initial=0.0)))
+    doubt = MARGIN * n * EPS * size
+    for other in others:
+        change = (d[:, None] * (other - H)) * d
+        doubt = max(doubt, MARGIN * float(np.linalg.norm(change, 2))) if np.isfinite(change).all() else math.inf
+    plain = np.linalg.eigvalsh(H)
+    smallest, largest = float(plain[0]), float(plain[-1])
+    if scaled[0] > doubt:  # positive definite: the inverse knows its smallest eigenvalue to all digits
+        inverse = (d[:, None] * ((vectors / scaled) @ vectors.T)) * d
+        top = float(np.linalg.eigvalsh(0.5 * (inverse + inverse.T))[-1])
+        smallest = 1.0 / top if 0.0 < top < math.inf else smallest
+    return Spectrum(H, d, scaled, vectors, doubt, smallest, largest)
+
+
+def _equilibrated(H: Array) -> Array:
+    """d with max_j |d_i·H_ij·d_j| near 1 for each row that is not zero; powers of 2, so that nothing rounds."""
+    d = np.ones(len(H))
+    for _ in range(ROUNDS):
+        rows = np.max(np.abs((d[:, None] * H) * d), axis=1, initial=0.0)
+        scale = np.where((rows > 0.0) & np.isfinite(rows), rows, 1.0)
+        d = d * np.exp2(-np.round(np.log2(scale) / 2.0))
+    return d
+
+
+def _unit(v: Array) -> Array:
+    size = largest_entry(v)
+    if not 0.0 < size < math.inf:
+        return v
+    w = v / size
+    unit: Array = w / np.sqrt(np.dot(w, w))
+    return unit
+
+
+def hessian(problem: Problem, x: Array, free: Array) -> Array:
+    """The Hessian at x on the free variables (numbers of entries), shape (m, m), by a product a column."""
+    if len(free) == problem.size:
+        return problem.hessian(x)
+    columns = []
+    for k in free:
+        unit = np.zeros(problem.size)
+        unit[k] = 1.0
+        columns.append(problem.hvp(x, unit)[free])
+    H = np.array(columns).reshape(len(free), len(free))
+    symmetric: Array = 0.5 * (H + H.T)
+    return symmetric
+
+
+def spectrum_at(problem: Problem, x: Array, free: Array, random: Generator) -> Spectrum | None:
+    """The spectrum on the free variables at x, its doubt measured at one or two neighbours."""
+    H = hessian(problem, x, free)
+    others = []
+    for _ in range(2 if len(free) <= 50 else 1):
+        others.append(hessian(problem, neighbour(problem, x, random), free))
+    return spectrum(H, others)
+
+
+@dataclass(frozen=True)
+class Path:
+    """Where Newton's method goes from a point: `how` is "fast", "linear", or "away"; `x` is its last or limit point.
+
+    `low` and `high` bound the curvature met, in terms of that at the beginning; `step` is the first Newton step.
+    """
+
+    how: str
+    x: Array
+    value: float
+    gradient: Array
+    step: Array
+    low: float
+    high: float
+    bottom: float  # the smallest eigenvalue of D·H·D at the end, D that of the spectrum at the beginning
+
+
+def follow(
+    problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Spectrum, rough: Noise, random: Generator
+) -> Path:
+    """Newton's method from x on the free variables, where the spectrum is `seen`.
+
+    At a minimum with positive curvature its steps shrink quadratically and the curvature stays what it is; at a
+    degenerate point like x**4 they shrink by a constant ratio (Reddien, SIAM J. Numer. Anal. 15 (1978) 993–996), and
+    the limit is extrapolated by Aitken's rule; where no stationary point is, as for exp(-x), they do not shrink.
+    """
+    scale = np.maximum(1.0, np.abs(x))
+    first = last = np.zeros_like(x)
+    y, fy, gy, here = x, f, g, seen
+    low = high = 1.0
+    bottom = float(seen.scaled[0])
+    size = math.inf
+    ratios: list[float] = []
+    for k in range(FOLLOWED):
+        s = np.zeros_like(x)
+        s[free] = here.newton(gy[free])
+        step = problem.project(y + s) - y
+        length = largest_entry(step / scale)
+        if not math.isfinite(length) or length > 1.0:
+            return Path("away", y, fy, gy, step if k == 0 else first, low, high, bottom)
+        if k == 0:
+            first = step
+        ratio = length / size if size > 0.0 else 0.0
+        z = y + step
+        fz, gz = problem.value_and_gradient(z)
+        H = hessian(problem, z, free)
+        if not (math.isfinite(fz) and np.isfinite(gz).all() and np.isfinite(H).all()):
+            return Path("away", y, fy, gy, first, low, high, bottom)
+        a, b = seen.ratio(H)
+        low, high, bottom = min(low, a), max(high, b), seen.bottom(H)
+        y, fy, gy, last = z, fz, gz, step
+        if k and ratio <= DONE:
+            return Path("fast", y, fy, gy, first, low, high, bottom)
+        if np.all(np.abs(step) <= 2.0 * EPS * np.abs(y)) or np.all(np.abs(gy[free]) <= rough.gradient[free]):
+            return Path("fast", y, fy, gy, first, low, high, bottom)
+        if k:
+            ratios.append(ratio)
+            if ratio > LINEAR:  # they shrink no more: is that rounding, or is there no stationary point?
+                now = noise(problem, y, fy, gy, random)
+                lost = bool(np.all(np.abs(gy[free]) <= LOUD * now.gradient[free]))
+                lost = lost or 0.5 * abs(float(np.dot(gy, step))) <= rough.value
+                return Path("fast" if lost else "away", y, fy, gy, first, low, high, bottom)
+        size = length
+        found = spectrum(H, [])
+        if found is None:
+            return Path("away", y, fy, gy, first, low, high, bottom)
+        here = found
+    ratio = ratios[-1]
+    z = problem.project(y + last * ratio / (1.0 - ratio))
+    fz, gz = problem.value_and_gradient(z)
+    if math.isfinite(fz) and np.isfinite(gz).all():
+        y, fy, gy = z, fz, gz
+        H = hessian(problem, z, free)
+        if np.isfinite(H).all():
+            a, b = seen.ratio(H)
+            low, high, bottom = min(low, a), max(high, b), seen.bottom(H)
+    return Path("linear", y, fy, gy, first, low, high, bottom)

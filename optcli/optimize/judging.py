@@ -1,0 +1,291 @@
+"""One judgement of a point: which questions are asked, in which order. `verdict.py` says what the answers mean."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from optcli.optimize.culprit import Culprit, Nameless, Names
+from optcli.optimize.curvature import DENSE, EPS, LOUD, Noise, Path, Spectrum, follow, noise, spectrum_at
+from optcli.optimize.iterate import Array, Point, largest_entry
+from optcli.optimize.probing import MOST, Kink, around, falls_for_ever, kink_at, search, settle
+from optcli.optimize.problem import Problem
+from optcli.optimize.sentences import Sentences, unit
+from optcli.optimize.status import Status
+from optcli.optimize.verdict import Verdict
+
+NEAR = 1e-2  # how far, times max(1, |x|), Newton's method may go from a point that is called the minimum: two digits
+KEPT = (0.55, 1.9)  # curvature after the Newton steps over that before: within ½…2, where x**3 has exactly ½
+ROUGH = 1e-4  # a value that changes by more of itself between neighbouring doubles tells nothing
+UNSEEN = 4.0 * EPS  # a Newton decrement below so much of the value is one that no value can show
+DEAF = 1e-10  # of the value: the largest rounding that probing is willing to believe in
+REACH = 0.2  # how far, times max(1, |x|), the limit at a degenerate point may lie: x**10 within 1e-8 is 0.1 away
+MOST_DIGITS = 15
+FEW = 50  # variables for which a Hessian is worth having for a sentence alone
+
+
+@dataclass(frozen=True, eq=False)
+class Judging:
+    """The point and what may be asked about it. `free` are the numbers of the entries that no bound holds, `held` the
+    others: those at a bound, or beyond T from a zero multiplier there."""
+
+    problem: Problem
+    point: Point
+    tolerance: float
+    status: Status
+    names: Names
+    start: Array | None
+    words: Sentences
+    random: np.random.Generator
+    held: Array = field(init=False)
+    free: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        x, g, problem = self.point.x, self.point.gradient, self.problem
+        held = np.zeros(len(x), dtype=bool)
+        if problem.lower is not None:
+            held |= (x <= problem.lower) & (g > self.tolerance)
+        if problem.upper is not None:
+            held |= (x >= problem.upper) & (g < -self.tolerance)
+        if problem.lower is not None and problem.upper is not None:
+            held |= problem.lower == problem.upper
+        object.__setattr__(self, "held", np.flatnonzero(held))
+        object.__setattr__(self, "free", np.flatnonzero(~held))
+
+    def run(self) -> Verdict:
+        point, words = self.point, self.words
+        if not point.finite:
+            culprit = self.names.nonfinite(point.x)
+            return Verdict("nonfinite", words.nonfinite(culprit), culprit=culprit)
+        if self.status is Status.UNBOUNDED:
+            ray = self._rays()[-1]
+            return Verdict("unbounded", words.unbounded(ray), direction=ray)
+        kink = None if self.names.smooth else self._kink()
+        if kink is not None:
+            return kink
+        small = point.gradient_norm <= self.tolerance
+        if not len(self.free):
+            digits = {"x": MOST_DIGITS, "value": MOST_DIGITS}
+            return Verdict("minimum", words.corner(), digits=digits)
+        if not self.problem.curved:
+            if small:
+                return Verdict("stationary", words.stationary("there are no second derivatives"))
+            return self._not_stationary(None, None)
+        rough = Noise(UNSEEN * abs(point.value), np.zeros_like(point.x))
+        if not small:
+            rough = noise(self.problem, point.x, point.value, point.gradient, self.random)
+        quiet = small or self._at_noise(rough)
+        if len(self.free) > DENSE:
+            from optcli.optimize.krylov import judged
+
+            return judged(self, rough) if quiet else self._not_stationary(None, None)
+        if not quiet and len(self.free) > FEW and self.status not in (
+            Status.STALLED, Status.FAILED, Status.CONVERGED, Status.LIMIT
+        ):  # fmt: skip
+            return self._not_stationary(None, None)
+        return self._second_order(quiet, rough)
+
+    # ------------------------------------------------------------ first order
+
+    def _at_noise(self, rough: Noise) -> bool:
+        """Whether every entry of the projected gradient is explained by rounding, and the value is not chaotic."""
+        calm = rough.value <= ROUGH * max(1.0, abs(self.point.value))
+        slope = np.abs(self._downhill())
+        return calm and bool(np.all(slope <= np.maximum(self.tolerance, LOUD * rough.gradient)))
+
+    def _downhill(self) -> Array:
+        """P(x − g) − x: against the gradient, as far as the bounds let."""
+        x, g = self.point.x, self.point.gradient
+        way: Array = self.problem.project(x - g) - x if self.problem.bounded else -g
+        return way
+
+    def _not_stationary(self, seen: Spectrum | None, gain: float | None) -> Verdict:
+        ray = self.endless()
+        if ray is not None:
+            return ray
+        near = None if self.names.smooth else self._near_kink()
+        curvature = None if seen is None else seen.smallest
+        return Verdict("not_stationary", self.words.not_stationary(gain, near), curvature=curvature, culprit=near)
+
+    def _rays(self) -> list[Array]:
+        """Where the value may fall for ever: against the gradient or its largest entry, and on from the start."""
+        ways = [self._downhill()]
+        ways.append(np.where(np.abs(ways[0]) == largest_entry(ways[0]), ways[0], 0.0))
+        if self.start is not None and not np.array_equal(self.point.x, self.start):
+            ways.append(self.point.x - self.start)
+        return [unit(way) for way in ways]
+
+    def endless(self) -> Verdict | None:
+        """`unbounded`, where the value falls along a ray without end."""
+        for ray in self._rays():
+            if falls_for_ever(self.problem, self.point.x, self.point.value, ray):
+                return Verdict("unbounded", self.words.ray(ray), direction=ray)
+        return None
+
+    # ------------------------------------------------------------ kinks
+
+    def _kink(self) -> Verdict | None:
+        point = self.point
+        culprits = self.names.kinks(point.x, around(point.x, 1e-6, self.random))
+        if not culprits and not isinstance(self.names, Nameless):
+            return None
+        kink = kink_at(self.problem, point.x, point.value, self.tolerance, self.random)
+        if kink is None:
+            return None
+        culprit = culprits[0] if culprits else None
+        local, lower = self._probed(point.x, point.value, _across(kink), 0.0)
+        return Verdict("kink", self.words.kink(culprits, local), culprit=culprit, local_minimum=local, direction=lower)
+
+    def _near_kink(self) -> Culprit | None:
+        """A kink further away, to be named where the gradient is not small."""
+        for radius in (1e-3, 1e-1):
+            found = self.names.kinks(self.point.x, around(self.point.x, radius, self.random))
+            if found:
+                return found[0]
+        return None
+
+    def _probed(self, x: Array, f: float, special: list[Array], slack: float) -> tuple[bool | None, Array | None]:
+        """Whether nothing lower is around x (None: too many variables to look), and else the way to it."""
+        if self.problem.size > MOST:
+            return None, None
+        x, f = settle(self.problem, x, f, special, self.random)
+        g = self.problem.value_and_gradient(x)[1]
+        rough = noise(self.problem, x, f, g, self.random).value
+        slack += max(UNSEEN * abs(f), min(2.0 * rough, DEAF * max(1.0, abs(f))))
+        probe = search(self.problem, x, f, special, slack, self.random)
+        return not probe.lower, unit(probe.x - x) if probe.lower else None
+
+    # ------------------------------------------------------------ second order
+
+    def _second_order(self, quiet: bool, rough: Noise) -> Verdict:
+        point, free = self.point, self.free
+        seen = spectrum_at(self.problem, point.x, free, self.random)
+        if seen is None:
+            if not quiet:
+                return self._not_stationary(None, None)
+            local, lower = self._probed(point.x, point.value, [], 0.0)
+            return Verdict("degenerate", self.words.no_curvature(local), local_minimum=local, direction=lower)
+        g, gain = point.gradient[free], None
+        if seen.positive == len(free):
+            gain = -0.5 * float(np.dot(g, seen.newton(g)))
+        if not quiet and not (gain is not None and gain <= UNSEEN * abs(point.value)):
+            return self._not_stationary(seen, gain)
+        path = follow(self.problem, point.x, point.value, point.gradient, free, seen, rough, self.random)
+        moved = largest_entry((path.x - point.x) / np.maximum(1.0, np.abs(point.x)))
+        if path.how == "fast":
+            if moved > NEAR:
+                return self._left(seen, path)
+            kept = KEPT[0] <= path.low and path.high <= KEPT[1]
+            return self._settled(seen, path, rough) if kept and not seen.zero else self._degenerate(seen, path)
+        if path.how == "linear" and moved <= REACH:
+            return self._degenerate(seen, path)
+        return self._left(seen, path)
+
+    def _settled(self, seen: Spectrum, path: Path, rough: Noise) -> Verdict:
+        """A point next to a stationary one with curvature in every direction."""
+        digits = self._digits(seen, path, rough)
+        if seen.negative == 0:
+            held = [self.words.entry(int(k)) for k in self.held]
+            text = self.words.minimum(seen.smallest, digits, held)
+            return Verdict("minimum", text, digits=digits, curvature=seen.smallest)
+        way = self._down(seen)
+        if way is None:  # it leads out of the bounds
+            return self._degenerate(seen, path)
+        if seen.positive == 0 and not len(self.held):
+            return Verdict("maximum", self.words.maximum(seen.largest), digits, seen.smallest, way)
+        return Verdict("saddle", self.words.saddle(seen.smallest, way), digits, seen.smallest, way)
+
+    def _left(self, seen: Spectrum, path: Path) -> Verdict:
+        """The gradient is small, but Newton's method leads away from here."""
+        ray = self.endless()
+        if ray is not None:
+            return ray
+        step = unit(path.step) if largest_entry(path.step) > 0.0 else None
+        text = self.words.left(path.step)
+        return Verdict("not_stationary", text, curvature=seen.smallest, direction=step)
+
+    def _degenerate(self, seen: Spectrum, path: Path) -> Verdict:
+        flat = [self._whole(v) for v in (seen.nulls() or [seen.flat])]
+        lasting = seen.negative and path.bottom <= KEPT[0] * seen.scaled[0]  # x²y² is indefinite only beside its axes
+        way = self._down(seen) if lasting else None
+        if way is not None:
+            return Verdict("saddle", self.words.saddle(seen.smallest, way), None, seen.smallest, way)
+        x, f = (path.x, path.value) if path.value <= self.point.value else (self.point.x, self.point.value)
+        special = [*flat[:4], *([path.step] if largest_entry(path.step) > 0.0 else [])]
+        local, lower = self._probed(x, f, special, 1e-2 * (self.point.value - f))
+        text = self.words.degenerate(seen.smallest, flat[0], local)
+        return Verdict(
+            "degenerate",
+            text,
+            curvature=seen.smallest,
+            direction=flat[0] if lower is None else lower,
+            local_minimum=local,
+        )
+
+    # ------------------------------------------------------------ parts
+
+    def _whole(self, v: Array) -> Array:
+        """A direction in the free variables as one in all."""
+        out = np.zeros(self.problem.size)
+        out[self.free] = v
+        return out
+
+    def _down(self, seen: Spectrum) -> Array | None:
+        return self.way_down(self._whole(seen.down))
+
+    def way_down(self, v: Array) -> Array | None:
+        """v or −v, whichever leads lower; None where the bounds leave neither."""
+        x = self.point.x
+        h = 1e-3 * max(1.0, largest_entry(x))
+        ends = [self.problem.project(x + sign * h * v) for sign in (1.0, -1.0)]
+        values = [self.problem.value(end) for end in ends]
+        slope = float(np.dot(self.point.gradient, v))
+        if self.problem.bounded:
+            open_ = [largest_entry(end - x - sign * h * v) <= 1e-6 * h for end, sign in zip(ends, (1, -1), strict=True)]
+            if not any(open_):
+                return None
+            if not all(open_):
+                return v if open_[0] else -v
+        if values[0] == values[1] or not all(map(math.isfinite, values)):
+            return v if slope <= 0.0 else -v
+        return v if values[0] < values[1] else -v
+
+    def _digits(self, seen: Spectrum, path: Path, rough: Noise) -> dict[str, int]:
+        """How many digits of x and of the value are right, by the Newton steps and by rounding.
+
+        Of x the entry with the fewest counts: significant digits, decimals for one that is zero within its error.
+        """
+        x, value = self.point.x, self.point.value
+        error = np.abs(path.x - x) + 0.5 * EPS * np.abs(x)
+        error[self.free] = error[self.free] + np.abs(seen.newton(rough.gradient[self.free]))
+        return self.digits_of(error, abs(value - path.value))
+
+    def digits_of(self, error: Array, gain: float) -> dict[str, int]:
+        """The digits of x with such errors, and of a value that could be lower by `gain`."""
+        x, value = self.point.x, self.point.value
+        gain += 0.5 * EPS * abs(value)
+        return {"x": min(map(_right, x.tolist(), error.tolist())), "value": _right(value, gain)}
+
+
+def _right(value: float, error: float) -> int:
+    """Significant digits of a value with such an error; decimals where it is no larger than ten times the error."""
+    if not math.isfinite(error):
+        return 0
+    size = abs(value) if abs(value) > 10.0 * error else 1.0
+    digits = math.floor(-math.log10(max(error / size, 1e-300)) + 1e-9)
+    return max(0, min(MOST_DIGITS, digits))
+
+
+def _across(kink: Kink) -> list[Array]:
+    """Directions that a kink suggests: against the gradients on its sides, across it and, in the plane, along it."""
+    gradients = list(kink.gradients)[:6]
+    ways = [-g for g in gradients[:4]] + [-np.mean(gradients, axis=0)]
+    for a, b in itertools.pairwise(gradients):
+        across = a - b
+        ways.append(across)
+        if len(across) == 2:
+            ways.append(np.array([-across[1], across[0]]))
+    return [way for way in ways if 0.0 < largest_entry(way) < math.inf][:12]
