@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, TypeVar
 
 from optcli.cli.session import DEBUG
@@ -89,7 +89,8 @@ def _report(
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{visible(text)}\n")
+    with suppress(OSError):
+        sys.stderr.write(f"{visible(text)}\n")
 
 
 def _say_nothing(text: str) -> None:
@@ -120,4 +121,5 @@ def _note(config: Config, flags: Mapping[str, Any], status: str, message: str, c
         return
     if config.output is not None or flags.get("print") or config.format != "table":
         wrote = f" ({visible(str(config.output))} is written)" if config.output is not None else ""
-        sys.stderr.write(f"{status}: {visible(message)}{wrote}\n")
+        with suppress(OSError):  # the data is out, and the exit code tells
+            sys.stderr.write(f"{status}: {visible(message)}{wrote}\n")
