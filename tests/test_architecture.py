@@ -64,6 +64,7 @@ HOME: dict[str, set[str]] = {
         "formula",
         "layout",
         "points",
+        "starts",
     }
     | {"run", "stages", "report"},
     "sympy": {"expr"},

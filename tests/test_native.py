@@ -226,6 +226,8 @@ def test_loops_of_every_size(text: str) -> None:
         "Sum(sqrt(x[i])**4 + x[i+1]**2, (i, 1, n-1))",
         "Sum(x[i]**2, (i, 1, n)) + sqrt(x[1])**4",
         "norm(x)**4 + 0*Sum(x[i], (i, 1, n))",
+        "(x[1]**2)**0.5 + Sum((x[i+1] - x[i])**2, (i, 1, n-1))",  # scalars are added to what loops write
+        "where(x[1] < 1, x[1], sqrt(x[1] - 1)) + Sum((x[i+1] - x[i])**2, (i, 2, n-1))",
     ],
 )
 def test_zero_times_anything_is_zero_in_long_vectors(text: str) -> None:

@@ -100,6 +100,41 @@ def test_what_does_not_pay_stays_as_it_is(text: str) -> None:
     assert short is typed
 
 
+def mixed(outer: int) -> str:
+    """A sum of 66 terms of three forms, none with enough terms to be rolled; the last one added or subtracted."""
+    forms = ("sin(x{0})", "x{0}*y", "exp(x{0})")
+    inner = [forms[k % 3].format((outer * 7 + k) % 40) for k in range(65)]
+    return " + ".join(inner) + (" - " if outer % 2 else " + ") + f"x{outer % 40}*z"
+
+
+def test_sums_that_are_not_rolled_within_one_that_is() -> None:
+    """They are alike in nothing but that they are sums."""
+    typed, short, at = graphs(terms(lambda k: f"cos(({mixed(k)})*0.01)", 80))
+    assert len(short) < len(typed)
+    check_graph(short)
+    wanted, found = (flat(evaluate(gradient(graph), at)) for graph in (typed, short))
+    assert np.abs(found - wanted).max() <= 64 * EPS * np.abs(wanted).max()
+    assert np.abs(flat(NativePlan(gradient(short))(*at)) - wanted).max() <= 64 * EPS * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        (terms(lambda k: f"atan2(x{k}, -1 - y{k}**2)*{k}", 100), -0.0),
+        (terms(lambda k: f"1/x{k}*{k}" if k % 3 else f"2/(x{k}*(1 + y**2))", 120), -0.0),
+        ("atan2(-y*z" + "".join(f"-y*sin(x{k})" if k % 2 else f"-y*x{k}" for k in range(200)) + ", -1)", 0.0),
+    ],
+)
+def test_the_sign_of_zero_stays(text: str, start: float) -> None:
+    typed, short, _ = graphs(text)
+    assert len(short) < len(typed)
+    at = [start] * len(typed.inputs)
+    (wanted,) = evaluate(typed, at)
+    (found,) = evaluate(short, at)
+    assert found == pytest.approx(wanted, rel=1e-13)
+    assert NativePlan(short)(*at)[0] == pytest.approx(wanted, rel=1e-13)
+
+
 def test_the_cost_is_that_of_the_form() -> None:
     """Twice the terms, the same nodes in the graph of the gradient."""
 

@@ -66,6 +66,7 @@ class _Roller:
         self.forms: dict[Form, int] = {}
         self.form: dict[Node, int] = {}
         self.level: dict[Node, int] = {}
+        self.leaves: set[Node] = set()  # nodes that are alike only in their level: never computed together
         self.classes: dict[int, Class] = {}
         self.made: dict[Node, Node] = {}  # scalar nodes of the new graph
         self.arrays: dict[int, Node] = {}  # form → the array of its class
@@ -97,6 +98,7 @@ class _Roller:
                 (source,) = node.args
                 form = Form("take", (source,))
             elif leaf:
+                self.leaves.add(node)
                 form = Form("leaf", (level,))
             else:
                 form = Form(node.op, tuple([self._form_of(node.op, arg) for arg in node.args]))
@@ -121,7 +123,7 @@ class _Roller:
         stack = [term for terms in self.sums.values() for _, term in terms]
         while stack:
             node = stack.pop()
-            if node not in needed and isinstance(node.op, Op) and node in self.form and node not in self.sums:
+            if node not in needed and isinstance(node.op, Op) and node in self.form and node not in self.leaves:
                 needed.add(node)
                 stack.extend(node.args)
         counts = Counter(self.form[node] for node in needed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from optcli.autograd.kernels import into
 from optcli.autograd.ops import Shape, call
 
 Array = NDArray[np.float64]
+MOST_FILLED = 1 << 20  # entries of a target up to which it is found out whether each has one place
 
 
 class Structural:
@@ -88,6 +90,13 @@ class Strided:
             moved = Strided(self.offset + k * self.strides[axis], rest.strides, rest.shape)
             moved.add_into(target, np.take(values, k, axis=axis))
 
+    def put_into(self, target: Array, values: Any) -> None:
+        """target[places] = values, where no places coincide."""
+        if not self.shape:
+            target.reshape(-1)[self.offset] = values
+        elif 0 not in self.shape:
+            self.view(target)[...] = values
+
     def injective(self) -> bool:
         reach = 0
         for stride, count in sorted(zip(map(abs, self.strides), self.shape, strict=True)):
@@ -125,6 +134,9 @@ class Gather:
         flat += np.bincount(
             self.index.reshape(-1), np.broadcast_to(values, self.index.shape).reshape(-1), minlength=flat.size
         )
+
+    def put_into(self, target: Array, values: Any) -> None:
+        target.reshape(-1)[self.index] = values
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Gather) and np.array_equal(self.index, other.index)
@@ -168,13 +180,26 @@ class Scatter(Structural):
     def out_shape(self, shapes: Sequence[Shape]) -> Shape:
         return self.target
 
+    @cached_property
+    def fills(self) -> bool:
+        """Whether each entry has one place: then values are put there, and −0 stays −0."""
+        size = math.prod(self.target)
+        if size > MOST_FILLED or sum(math.prod(places.shape) for places in self.places) != size:
+            return False
+        numbers = np.arange(size, dtype=np.float64)
+        taken = [np.ravel(places.view(numbers)) for places in self.places]
+        return bool(np.array_equal(np.sort(np.concatenate(taken)), numbers)) if taken else True
+
     def kernel(self, *args: Any, out: Any = None) -> Any:
         if out is None:
             out = np.zeros(self.target)
         else:
             out[...] = 0.0
         for places, values in zip(self.places, args, strict=True):
-            places.add_into(out, values)
+            if self.fills:
+                places.put_into(out, values)
+            else:
+                places.add_into(out, values)
         return out if self.target else out[()]
 
     def vjp(self, i: int, cotangent: Any, y: Any, args: tuple[Any, ...]) -> Any:

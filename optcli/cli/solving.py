@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from optcli.cli.session import DEBUG
@@ -117,7 +117,8 @@ def _keeper(flags: Mapping[str, Any], report: Report) -> Keeper:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{visible(text)}\n")
+    with suppress(OSError):
+        sys.stderr.write(f"{visible(text)}\n")
 
 
 def _say_nothing(text: str) -> None:
@@ -151,4 +152,5 @@ def _note(config: Config, flags: Mapping[str, Any], outcome: Outcome) -> None:
         wrote = f" ({visible(str(config.output))} is written)" if config.output is not None else ""
         culprit = outcome.verdict.culprit
         spot = [] if culprit is None else underline(outcome.preview.expression, culprit.span)
-        sys.stderr.write("\n".join([f"{outcome.status}: {visible(outcome.message)}{wrote}", *spot, ""]))
+        with suppress(OSError):  # the data is out, and the exit code tells
+            sys.stderr.write("\n".join([f"{outcome.status}: {visible(outcome.message)}{wrote}", *spot, ""]))

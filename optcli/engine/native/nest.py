@@ -204,8 +204,9 @@ class Nest:
         for addition in kernel.additions:
             value = self._value(inner, addition.value, values)
             pointer, index = self._address(inner, addition.view)
-            old = inner.load(pointer, index)
-            inner.store(inner.new(f"fadd double {old}, {value}"), pointer, index)
+            if not addition.put:
+                value = inner.new(f"fadd double {inner.load(pointer, index)}, {value}")
+            inner.store(value, pointer, index)
 
     def _written(self, inner: Lines, values: dict[Node, str]) -> str:
         """The sum of what one pass through the loop stores or scatters: finite only if all of it is."""

@@ -96,7 +96,11 @@ class NativePlan:
         self.code: Code = emitter.code()
         self.places = emitter.places
         vectors = {node for node in graph.outputs if node.shape != ()}
-        self._watches = list(emitter.watch_places) if watch and vectors <= emitter.watched else None
+        # a target to which scalars are added one by one has entries that no loop has seen
+        kernels = [kernel for phase in self.program.phases for kernel in phase.kernels]
+        unseen = {target for kernel in kernels if not kernel.shape for target in kernel.targets()}
+        seen = watch and vectors <= emitter.watched - unseen
+        self._watches = list(emitter.watch_places) if seen else None
         self._scalar_outputs = [
             place for node, place in zip(graph.outputs, wanted, strict=True) if place is not None and node.shape == ()
         ]

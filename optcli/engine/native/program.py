@@ -39,10 +39,11 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Addition:
-    """One argument of a Scatter: `value` is added at `view` of the target; its base is the Scatter."""
+    """One argument of a Scatter: `value` is added at `view` of the target, or `put` there; its base is the Scatter."""
 
     value: Node
     view: View
+    put: bool = False
 
 
 @dataclass(eq=False)
@@ -90,6 +91,8 @@ class Kernel:
         """Whether each block writes a stretch of its own of every target, but for a few entries that it hands on."""
         if not self.additions or self.shape == () or len(self.shape) > 1:
             return False
+        if any(addition.put for addition in self.additions):
+            return False
         buffers = 0  # the last block owns the rest of the target: handing on never reaches beyond it
         for group in self.targets().values():
             strides = {addition.view.strides for addition in group}
@@ -105,7 +108,7 @@ class Kernel:
     @property
     def parallel(self) -> bool:
         """Whether blocks may run in any order, on any thread."""
-        return not self.partial_sums and (not self.additions or self.sweeps)
+        return not self.partial_sums and (all(addition.put for addition in self.additions) or self.sweeps)
 
 
 @dataclass(eq=False)
@@ -285,8 +288,9 @@ class _Planner:
             else:
                 table = np.ascontiguousarray(places.index, dtype=np.int64)
                 view = View(node, 0, contiguous(table.shape), table)
-            self._kernel(places.shape, at).additions.append(Addition(arg, view))
-        self._phase(at).zeros.append(node)
+            self._kernel(places.shape, at).additions.append(Addition(arg, view, op.fills))
+        if not op.fills:
+            self._phase(at).zeros.append(node)
         self.ready[node] = at + 1
 
     def _openings(self) -> dict[Node, Kernel]:
