@@ -17,6 +17,11 @@ METHODS = {
     "momentum": "momentum.Momentum",
     "nesterov": "nesterov.Nesterov",
     "adam": "adam.Adam",
+    "newton": "newton.Newton",
+    "lbfgsb": "lbfgsb.LBFGSB",
+    "projected_gradient": "projected_gradient.ProjectedGradient",
+    "projected_newton": "projected_newton.ProjectedNewton",
+    "nelder_mead": "nelder_mead.NelderMead",
 }
 
 
