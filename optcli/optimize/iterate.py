@@ -6,7 +6,7 @@ Arrays are never changed in place: an iterate shares them with the point it came
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
 
 Array: TypeAlias = NDArray[np.float64]
+Mask: TypeAlias = NDArray[np.bool_]
 State: TypeAlias = tuple[
     Array, ...
 ]  # what else a method's next step depends on; arrays only, so that a file can hold it
@@ -69,6 +70,10 @@ class Iterate:
             point.value == self.point.value and np.array_equal(point.x, self.point.x) and _equal(state, self.state)
         )
         return Iterate(point, state, lower(self.best, point), moved)
+
+    def unmoved(self) -> Iterate:
+        """The same under the next number, of a method that rounding keeps from getting lower."""
+        return self.then(replace(self.point, iteration=self.iteration + 1), self.state)
 
     @property
     def iteration(self) -> int:

@@ -115,6 +115,12 @@ class Problem:
         self._last_hessian = x.copy(), symmetric
         return symmetric
 
+    def box(self) -> tuple[Array, Array]:
+        """The bounds as arrays, shape (size,) each, infinite where there are none."""
+        lower = np.full(self.size, -np.inf) if self.lower is None else self.lower
+        upper = np.full(self.size, np.inf) if self.upper is None else self.upper
+        return lower, upper
+
     def project(self, x: Array) -> Array:
         """P(x): the point within the bounds that is nearest to x."""
         if self.lower is not None:
@@ -122,6 +128,13 @@ class Problem:
         if self.upper is not None:
             x = np.minimum(x, self.upper)
         return x
+
+    def displaced(self, x: Array, s: Array) -> Array:
+        """x + s, where entries that reach or pass a bound are exactly there, whatever the sum is rounded to."""
+        if not self.bounded:
+            return x + s
+        lower, upper = self.box()
+        return np.where(s <= lower - x, lower, np.where(s >= upper - x, upper, x + s))
 
     def gradient_norm(self, x: Array, g: Array) -> float:
         """The largest |entry| of x − P(x − g), which is g where there are no bounds; NaN if any entry is NaN."""

@@ -61,6 +61,7 @@ class ScaledProblem(Problem):
             upper=None if problem.upper is None else problem.upper / c,
             overflow=lambda z: problem.overflow(c * z),
             product=(lambda z, v: c * problem.hvp(c * z, c * v)) if problem.curved else None,
+            code=problem,
         )
         self._whole = problem
         self._c = c
@@ -93,7 +94,7 @@ class Scaled(Method):
     c: Array
 
     def __post_init__(self) -> None:
-        for name in ("name", "summary", "reference", "bounded", "curved"):
+        for name in ("name", "summary", "reference", "bounded", "curved", "gradients"):
             object.__setattr__(self, name, getattr(self.inner, name))
 
     def settings(self) -> dict[str, object]:

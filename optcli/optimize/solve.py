@@ -93,7 +93,7 @@ def solve(problem: Problem, method: Method, start: Array | Iterate, stop: Stop, 
     began = stop.clock()
     with np.errstate(all="ignore"):  # what is not finite ends the run with a status
         iterate = start if isinstance(start, Iterate) else method.init(problem, start)
-        check = stop.begin(problem, iterate, began)
+        check = stop.begin(problem, iterate, began, method.gradients)
         watch.begin(iterate, check)
         while (ending := check(iterate)) is None:
             row = watch.next_row(iterate.iteration)

@@ -33,7 +33,7 @@ class Stop:
     tol: float | None = None
     iters: int | None = None
     max_time: float | None = None  # seconds, from the beginning of `solve`
-    max_evals: int | None = None  # gradient evaluations
+    max_evals: int | None = None  # gradient evaluations; of values for methods without gradients
     target: float | None = None
     signal: Callable[[], str | bool | None] = lambda: None
     maximize: bool = False
@@ -70,11 +70,14 @@ class Stop:
             return ITERS
         return self.iters
 
-    def begin(self, problem: Problem, start: Iterate, began: float) -> Check:
-        """The rules for one run that began at clock() == `began` from the evaluated `start`."""
+    def begin(self, problem: Problem, start: Iterate, began: float, gradients: bool = True) -> Check:
+        """The rules for one run that began at clock() == `began` from the evaluated `start`.
+
+        `gradients`: whether the method steps by them, so that they are what `max_evals` counts.
+        """
         size = abs(start.value)
         scale = GROWTH * max(1.0, size) if math.isfinite(size) else GROWTH
-        return Check(self, problem, began - self.used, scale if self.scale is None else self.scale)
+        return Check(self, problem, began - self.used, scale if self.scale is None else self.scale, gradients)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Check:
     problem: Problem
     began: float
     scale: float  # the largest |f| that counts in the tolerance
+    gradients: bool = True  # whether `max_evals` counts gradients; otherwise values
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -118,7 +122,7 @@ class Check:
             return self._end(self._ran(), iterate)
         if signal := stop.signal():
             return self._end("interrupted", iterate, signal=signal if isinstance(signal, str) else "a signal")
-        if stop.max_evals is not None and counts.gradient >= stop.max_evals:
+        if stop.max_evals is not None and (counts.gradient if self.gradients else counts.value) >= stop.max_evals:
             return self._end("evals", iterate)
         if stop.max_time is not None and self.clock() - self.began >= stop.max_time:
             return self._end("time", iterate)
@@ -163,7 +167,7 @@ class Check:
             "at": point.iteration,
             "done": _number(point.iteration, "iteration"),
             "iters": _number(stop.limit or 0, "iteration"),
-            "evals": _number(stop.max_evals or 0, "gradient evaluation"),
+            "evals": _number(stop.max_evals or 0, f"{'gradient' if self.gradients else 'value'} evaluation"),
             "seconds": stop.max_time,
             "target": sign * (stop.target or 0.0) + 0.0,  # never -0
             "value": sign * point.value + 0.0,

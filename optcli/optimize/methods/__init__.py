@@ -29,6 +29,11 @@ METHODS = {
     "cg": "cg.ConjugateGradients",
     "bfgs": "bfgs.BFGS",
     "lbfgs": "lbfgs.LBFGS",
+    "newton": "newton.Newton",
+    "lbfgsb": "lbfgsb.LBFGSB",
+    "projected_gradient": "projected_gradient.ProjectedGradient",
+    "projected_newton": "projected_newton.ProjectedNewton",
+    "nelder_mead": "nelder_mead.NelderMead",
 }
 
 

@@ -120,6 +120,7 @@ class Method(ABC):
     reference: ClassVar[str]
     bounded: ClassVar[bool] = True  # whether it keeps bounds
     curved: ClassVar[bool] = False  # whether it needs Hessians or their products
+    gradients: ClassVar[bool] = True  # whether it steps by gradients; `max_evals` counts values where not
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -1,0 +1,190 @@
+"""Quadratic models of f around an iterate, in scaled variables z = Ds, and their minimizers in a ball and a box."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from optcli.optimize.iterate import Array, Mask
+from optcli.optimize.rounding import EPS
+from optcli.optimize.trust_region import Spectrum, Step, conjugate_gradients, exact, length
+
+KEPT = 0.1  # least part of a variable's scale that an iterate keeps from the one before
+FLAT = 1e-10  # least scale, relative to the largest
+SOFT = math.sqrt(EPS)  # curvatures below this part of the largest may be rounding
+FORCING = 0.1  # largest relative residual of conjugate gradients; √‖g‖ near the solution, Nocedal & Wright, Alg. 7.1
+SUFFICIENT = 0.01  # part of the linear decrease that a path in the box must keep: μ₀ of Lin & Moré, section 2
+HALVINGS = 30  # of a step length within the model
+FACES = 25  # faces of the box that one step may pass through
+
+
+class Model(Protocol):
+    """q(z) = g·z + ½ z·Hz, H and g scaled by D."""
+
+    D: Array  # shape (n,), what the next model is scaled with
+    g: Array  # shape (n,)
+
+    def product(self, z: Array) -> Array:
+        """Hz."""
+
+    def first_radius(self, x: Array) -> float:
+        """The radius of the first step of a run, from x."""
+
+    def inside(self, free: Mask, g: Array, radius: float) -> Step:
+        """A minimizer over ‖z‖ ≤ radius of the entries `free`, the others 0; g is 0 there too."""
+
+    def firm(self, free: Mask, g: Array) -> Step:
+        """The unrestricted one, as far as its digits can be trusted."""
+
+
+class Dense:
+    """The model with the whole Hessian, shape (n, n), and the exact step.
+
+    D = diag(√|H_ii|), or KEPT times the D of the iterate before where that is larger, makes a method independent of
+    the units of its variables: Moré, The Levenberg–Marquardt algorithm: implementation and theory, LNM 630 (1978)
+    105–116, section 5, where D never falls. It also brings the eigenvalues of D⁻¹HD⁻¹ closer to each other.
+    """
+
+    def __init__(self, H: Array, g: Array, before: Array) -> None:
+        D = np.maximum(np.sqrt(np.abs(np.diagonal(H))), KEPT * before)
+        largest = float(np.max(D))
+        usable = largest > 0.0 and math.isfinite(largest) and bool(np.isfinite(H).all())
+        self.D = np.maximum(D, FLAT * largest) if usable else np.ones_like(g)
+        self.g = g / self.D
+        # without curvature the model is linear: a step down the gradient
+        self.H = H / self.D / self.D[:, None] if usable else np.zeros_like(H)
+        self._known: tuple[bytes, Spectrum] | None = None
+
+    def product(self, z: Array) -> Array:
+        return self.H @ z
+
+    def first_radius(self, x: Array) -> float:
+        """The length of Newton's step where the curvature is positive, else that of x, at least 1."""
+        e, Q = self._spectrum(np.ones(len(x), dtype=bool))
+        newton = length((Q.T @ self.g) / e) if e[0] > SOFT * e[-1] else math.inf
+        return newton if 0.0 < newton < math.inf else max(1.0, length(self.D * x))
+
+    def inside(self, free: Mask, g: Array, radius: float) -> Step:
+        return _spread(free, exact(self._spectrum(free), g[free], radius))
+
+    def firm(self, free: Mask, g: Array) -> Step:
+        """Newton's step in the directions whose curvature is not rounding alone."""
+        e, Q = self._spectrum(free)
+        known = e > max(SOFT * float(e[-1]), -10.0 * float(e[0]))
+        a = Q.T @ g[free]
+        parts = np.divide(-a, e, out=np.zeros_like(a), where=known)
+        return _spread(free, Step(Q @ parts, -0.5 * float(a @ parts), length(parts), 0.0))
+
+    def _spectrum(self, free: Mask) -> Spectrum:
+        key = free.tobytes()
+        if self._known is None or self._known[0] != key:
+            self._known = key, Spectrum.of(self.H[np.ix_(free, free)])
+        return self._known[1]
+
+
+class Products:
+    """The model by products with the Hessian, D = I, and steps by conjugate gradients."""
+
+    def __init__(self, product: Callable[[Array], Array], g: Array) -> None:
+        self.product = product
+        self.D = np.ones(0)
+        self.g = g
+
+    def first_radius(self, x: Array) -> float:
+        return max(1.0, length(x))
+
+    def inside(self, free: Mask, g: Array, radius: float) -> Step:
+        size = length(g)
+        whole = bool(free.all())
+        product = self.product if whole else lambda z: np.where(free, self.product(np.where(free, z, 0.0)), 0.0)
+        return conjugate_gradients(product, g, radius, min(FORCING, math.sqrt(size)) * size, 2 * len(g) + 10)
+
+    def firm(self, free: Mask, g: Array) -> Step:
+        return self.inside(free, g, math.inf)
+
+
+def _spread(free: Mask, step: Step) -> Step:
+    d = np.zeros(len(free))
+    d[free] = step.d
+    return step._replace(d=d)
+
+
+def ball_step(model: Model, radius: float) -> Step:
+    """A minimizer over ‖z‖ ≤ radius, z unscaled; an infinite radius asks for the last digits."""
+    free = np.ones(len(model.g), dtype=bool)
+    return _unscaled(model, model.inside(free, model.g, radius) if radius < math.inf else model.firm(free, model.g))
+
+
+def box_step(model: Model, radius: float, lower: Array, upper: Array) -> Step:
+    """A displacement s with a low model in the ball and lower <= s <= upper, where lower <= 0 <= upper.
+
+    From the Cauchy point the minimizer of the model over the variables within their bounds is sought, projected, and
+    again with what is left of them, as in Lin & Moré, Newton's method for large bound-constrained optimization
+    problems, SIAM J. Optim. 9 (1999) 1100–1127, sections 2 and 4. Within the box it is the step of `ball_step`.
+    """
+    if len(model.D):
+        lower, upper = model.D * lower, model.D * upper
+    g = model.g
+    open_ = np.where(g > 0.0, lower < 0.0, upper > 0.0)
+    if radius == math.inf:
+        firm = model.firm(open_, np.where(open_, g, 0.0))
+        return _unscaled(model, firm._replace(d=np.clip(firm.d, lower, upper)))
+    z, Hz = _cauchy(model, np.where(open_, g, 0.0), radius, lower, upper)
+    value = float(g @ z) + 0.5 * float(z @ Hz)
+    for _ in range(FACES):
+        free = open_ & (z > lower) & (z < upper)
+        fixed = np.where(free, 0.0, z)
+        room = (radius - length(fixed)) * (radius + length(fixed))
+        if not free.any() or not room > 0.0:
+            break
+        slope = np.where(free, g + (model.product(fixed) if fixed.any() else 0.0), 0.0)
+        w = np.where(free, model.inside(free, slope, math.sqrt(room)).d - z, 0.0)
+        found = _down(model, z, Hz, value, w, lower, upper)
+        if found is None:
+            break
+        z, Hz, value = found
+        if not (free & ((z <= lower) | (z >= upper))).any():
+            break
+    return _unscaled(model, Step(z, -value, length(z), 0.0))
+
+
+def _cauchy(model: Model, g: Array, radius: float, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """A point z of the path P(−αg) with sufficient decrease, and Hz; g is 0 where it points out of the box."""
+    size = length(g)
+    if size == 0.0:
+        return np.zeros_like(g), np.zeros_like(g)
+    unit = g / size
+    curvature = float(unit @ model.product(unit))
+    alpha = min(radius, size / curvature) if curvature > 0.0 else radius
+    for _ in range(HALVINGS):
+        z = np.clip(-alpha * unit, lower, upper)
+        Hz = model.product(z)
+        if float(g @ z) * (1.0 - SUFFICIENT) + 0.5 * float(z @ Hz) <= 0.0:
+            return z, Hz
+        alpha *= 0.5
+    return np.zeros_like(g), np.zeros_like(g)
+
+
+def _down(
+    model: Model, z: Array, Hz: Array, value: float, w: Array, lower: Array, upper: Array
+) -> tuple[Array, Array, float] | None:
+    """The first of P(z + βw), β = 1, ½, …, with a sufficiently lower model: it, its product and value; or None."""
+    beta = 1.0
+    for _ in range(HALVINGS):
+        after = np.clip(z + beta * w, lower, upper)
+        if np.array_equal(after, z):
+            return None
+        product = model.product(after)
+        found = float(model.g @ after) + 0.5 * float(after @ product)
+        slope = float((model.g + Hz) @ (after - z))
+        if found < value and found <= value + SUFFICIENT * min(slope, 0.0):
+            return after, product, found
+        beta *= 0.5
+    return None
+
+
+def _unscaled(model: Model, step: Step) -> Step:
+    return step._replace(d=step.d / model.D) if len(model.D) else step
