@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from optcli.blame import Blame
 from optcli.build import Objective
+from optcli.layout import Layout
 from optcli.optimize.iterate import Array
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Problem
@@ -16,9 +18,28 @@ from optcli.optimize.verdict import Verdict, judge
 ROUNDED = (Status.STALLED, Status.FAILED)  # ends that rounding alone may have brought about
 
 
-MOST_NAMED = 100_000  # entries that get names: beyond, a direction is told by number
 ADVISED = (Status.DIVERGED, Status.LIMIT)
 GENERAL = ("; try a smaller --lr", ", or try another --lr or --method")  # what computed advice takes the place of
+
+
+class Entries(Sequence[str]):
+    """The names of x's entries, each made when it is asked for."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def __len__(self) -> int:
+        return self._layout.size
+
+    def __getitem__(self, k: Any) -> Any:
+        for variable, part in zip(self._layout.variables, self._layout.slices().values(), strict=True):
+            if part.start <= k < part.stop:
+                rest, index = k - part.start, []
+                for first, count in zip(reversed(variable.first), reversed(variable.shape), strict=True):
+                    index.append(str(first + rest % count))
+                    rest //= count
+                return f"{variable.name}[{','.join(reversed(index))}]" if index else variable.name
+        raise IndexError(k)
 
 
 class Conclusion(NamedTuple):
@@ -37,7 +58,7 @@ def conclude(
     Nothing here is counted as an evaluation of the run.
     """
     names = Blame(objective.resolved)
-    entries = objective.layout.entries() if objective.layout.size <= MOST_NAMED else ()
+    entries = Entries(objective.layout)
     verdict = judge(
         problem,
         result.point,

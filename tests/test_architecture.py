@@ -23,7 +23,7 @@ MAY_USE: dict[str, set[str]] = {
     "blame": {"autograd", "expr", "optimize"},  # optimize: who asks for names
     "build": {"autograd", "compiled", "engine", "errors", "expr", "layout", "library", "optimize"},
     "compiled": {"autograd", "build", "engine", "optimize"},  # build: the type of what it compiles
-    "conclusion": {"blame", "build", "optimize"},
+    "conclusion": {"blame", "build", "layout", "optimize"},
     "formula": {"build", "errors", "layout"},
     "points": {"build", "config", "data", "engine", "errors", "expr", "layout"},
     "checkpoint": {"errors", "optimize", "report"},  # report: numbers as strict JSON

@@ -145,7 +145,9 @@ def spectrum(H: Array, others: list[Array]) -> Spectrum | None:
     doubt = MARGIN * n * EPS * size
     for other in others:
         change = (d[:, None] * (other - H)) * d
-        doubt = max(doubt, MARGIN * float(np.linalg.norm(change, 2))) if np.isfinite(change).all() else math.inf
+        doubt = (
+            max(doubt, MARGIN * largest_entry(np.linalg.eigvalsh(change))) if np.isfinite(change).all() else math.inf
+        )
     plain = np.linalg.eigvalsh(H)
     smallest, largest = float(plain[0]), float(plain[-1])
     if scaled[0] > doubt:  # positive definite: the inverse knows its smallest eigenvalue to all digits

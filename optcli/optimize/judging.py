@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,16 +11,19 @@ import numpy as np
 from optcli.optimize.culprit import Culprit, Nameless, Names
 from optcli.optimize.curvature import DENSE, EPS, LOUD, Noise, Path, Spectrum, follow, noise, spectrum_at
 from optcli.optimize.iterate import Array, Point, largest_entry
-from optcli.optimize.probing import MOST, Kink, around, falls_for_ever, kink_at, search, settle
+from optcli.optimize.probing import MOST, NOISE, across, around, falls_for_ever, kink_at, search, settle
 from optcli.optimize.problem import Problem
 from optcli.optimize.sentences import Sentences, unit
 from optcli.optimize.status import Status
+from optcli.optimize.stop import RELATIVE
 from optcli.optimize.verdict import Verdict
 
 NEAR = 1e-2  # how far, times max(1, |x|), Newton's method may go from a point that is called the minimum: two digits
 KEPT = (0.55, 1.9)  # curvature after the Newton steps over that before: within ½…2, where x**3 has exactly ½
 ROUGH = 1e-4  # a value that changes by more of itself between neighbouring doubles tells nothing
 UNSEEN = 4.0 * EPS  # a Newton decrement below so much of the value is one that no value can show
+UNSETTLED = 1e-2  # of what was gained on the way to the bottom: what may be missing to it
+STEEP = 10.0  # times the largest slope met, by which a way down may be steeper than it
 DEAF = 1e-10  # of the value: the largest rounding that probing is willing to believe in
 REACH = 0.2  # how far, times max(1, |x|), the limit at a degenerate point may lie: x**10 within 1e-8 is 0.1 away
 MOST_DIGITS = 15
@@ -132,11 +135,12 @@ class Judging:
         culprits = self.names.kinks(point.x, around(point.x, 1e-6, self.random))
         if not culprits and not isinstance(self.names, Nameless):
             return None
-        kink = kink_at(self.problem, point.x, point.value, self.tolerance, self.random)
+        fine = RELATIVE * max(1.0, abs(point.value))  # whatever tolerance the user set
+        kink = kink_at(self.problem, point.x, point.value, min(fine, self.tolerance or fine), self.random)
         if kink is None:
             return None
         culprit = culprits[0] if culprits else None
-        local, lower = self._probed(point.x, point.value, _across(kink), 0.0)
+        local, lower = self._probed(point.x, point.value, across(kink), 0.0, kink.gradients)
         return Verdict("kink", self.words.kink(culprits, local), culprit=culprit, local_minimum=local, direction=lower)
 
     def _near_kink(self) -> Culprit | None:
@@ -147,14 +151,24 @@ class Judging:
                 return found[0]
         return None
 
-    def _probed(self, x: Array, f: float, special: list[Array], slack: float) -> tuple[bool | None, Array | None]:
-        """Whether nothing lower is around x (None: too many variables to look), and else the way to it."""
+    def _probed(
+        self, x: Array, f: float, special: list[Array], slack: float, gradients: Sequence[Array] = ()
+    ) -> tuple[bool | None, Array | None]:
+        """Whether nothing lower is around x (None: too many variables to look), and else the way to it.
+
+        The search begins at the bottom next to x; one that lies deeper than the gradients here explain is down a step.
+        """
         if self.problem.size > MOST:
             return None, None
-        x, f = settle(self.problem, x, f, special, self.random)
+        bottom, lowest = settle(self.problem, x, f, special, self.random)
+        slope = max(float(np.sum(np.abs(g))) for g in (self.point.gradient, *gradients))
+        if f - lowest > STEEP * slope * largest_entry(bottom - x) + slack + NOISE * abs(f):
+            return False, unit(bottom - x)
+        slack += UNSETTLED * (f - lowest)
+        x, f = bottom, lowest
         g = self.problem.value_and_gradient(x)[1]
         rough = noise(self.problem, x, f, g, self.random).value
-        slack += max(UNSEEN * abs(f), min(2.0 * rough, DEAF * max(1.0, abs(f))))
+        slack += max(NOISE * abs(f), min(8.0 * rough, DEAF * max(1.0, abs(f))))
         probe = search(self.problem, x, f, special, slack, self.random)
         return not probe.lower, unit(probe.x - x) if probe.lower else None
 
@@ -215,7 +229,7 @@ class Judging:
             return Verdict("saddle", self.words.saddle(seen.smallest, way), None, seen.smallest, way)
         x, f = (path.x, path.value) if path.value <= self.point.value else (self.point.x, self.point.value)
         special = [*flat[:4], *([path.step] if largest_entry(path.step) > 0.0 else [])]
-        local, lower = self._probed(x, f, special, 1e-2 * (self.point.value - f))
+        local, lower = self._probed(x, f, special, UNSETTLED * (self.point.value - f))
         text = self.words.degenerate(seen.smallest, flat[0], local)
         return Verdict(
             "degenerate",
@@ -265,27 +279,15 @@ class Judging:
 
     def digits_of(self, error: Array, gain: float) -> dict[str, int]:
         """The digits of x with such errors, and of a value that could be lower by `gain`."""
-        x, value = self.point.x, self.point.value
-        gain += 0.5 * EPS * abs(value)
-        return {"x": min(map(_right, x.tolist(), error.tolist())), "value": _right(value, gain)}
+        value = self.point.value
+        right = _right(np.array([value]), np.array([gain + 0.5 * EPS * abs(value)]))
+        return {"x": _right(self.point.x, error), "value": right}
 
 
-def _right(value: float, error: float) -> int:
-    """Significant digits of a value with such an error; decimals where it is no larger than ten times the error."""
-    if not math.isfinite(error):
+def _right(values: Array, errors: Array) -> int:
+    """The fewest significant digits of values with such errors; decimals where one is no larger than ten errors."""
+    size = np.where(np.abs(values) > 10.0 * errors, np.abs(values), 1.0)
+    worst = float(np.max(errors / size))
+    if not math.isfinite(worst):
         return 0
-    size = abs(value) if abs(value) > 10.0 * error else 1.0
-    digits = math.floor(-math.log10(max(error / size, 1e-300)) + 1e-9)
-    return max(0, min(MOST_DIGITS, digits))
-
-
-def _across(kink: Kink) -> list[Array]:
-    """Directions that a kink suggests: against the gradients on its sides, across it and, in the plane, along it."""
-    gradients = list(kink.gradients)[:6]
-    ways = [-g for g in gradients[:4]] + [-np.mean(gradients, axis=0)]
-    for a, b in itertools.pairwise(gradients):
-        across = a - b
-        ways.append(across)
-        if len(across) == 2:
-            ways.append(np.array([-across[1], across[0]]))
-    return [way for way in ways if 0.0 < largest_entry(way) < math.inf][:12]
+    return max(0, min(MOST_DIGITS, math.floor(-math.log10(max(worst, 1e-300)) + 1e-9)))

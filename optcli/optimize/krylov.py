@@ -46,7 +46,7 @@ def lanczos(judging: Judging) -> Ritz | None:
     values stay right), run a second time for the vector, so that no basis is kept.
     """
     start = judging.random.standard_normal(len(judging.free))
-    start /= np.linalg.norm(start)
+    start /= inner(start, start) ** 0.5
     alphas: list[float] = []
     betas: list[float] = []
     for v, alpha, beta in _recurrence(judging, start):
@@ -64,7 +64,7 @@ def lanczos(judging: Judging) -> Ritz | None:
     vector = np.zeros_like(start)
     for (v, _, _), weight in zip(_recurrence(judging, start), weights, strict=False):
         vector += weight * v
-    return Ritz(float(values[0]), float(error), vector / np.linalg.norm(vector), float(values[-1]))
+    return Ritz(float(values[0]), float(error), vector / inner(vector, vector) ** 0.5, float(values[-1]))
 
 
 def _recurrence(judging: Judging, v: Array):  # type: ignore[no-untyped-def]
@@ -72,13 +72,18 @@ def _recurrence(judging: Judging, v: Array):  # type: ignore[no-untyped-def]
     before, beta = np.zeros_like(v), 0.0
     while True:
         w = _product(judging, judging.point.x, v) - beta * before
-        alpha = float(np.dot(w, v))
+        alpha = inner(w, v)
         w -= alpha * v
-        beta = float(np.linalg.norm(w))
+        beta = inner(w, w) ** 0.5
         yield v, alpha, beta
         if beta == 0.0:
             return
         before, v = v, w / beta
+
+
+def inner(a: Array, b: Array) -> float:
+    """⟨a, b⟩ without BLAS, whose threads wait for each other on a busy machine."""
+    return float(np.einsum("i,i->", a, b))
 
 
 def _product(judging: Judging, x: Array, v: Array) -> Array:
@@ -91,18 +96,18 @@ def _product(judging: Judging, x: Array, v: Array) -> Array:
 def newton_step(judging: Judging, g: Array) -> Array | None:
     """s with Hs ≈ −g on the free variables by conjugate gradients; None where curvature turns out not positive."""
     s, r = np.zeros_like(g), -g
-    p, size = r, float(np.dot(r, r))
+    p, size = r, inner(r, r)
     enough = CG_FORCING**2 * size
     for _ in range(CG_STEPS):
         if size <= enough:
             break
         q = _product(judging, judging.point.x, p)
-        curvature = float(np.dot(p, q))
+        curvature = inner(p, q)
         if not curvature > 0.0:
             return None
         alpha = size / curvature
         s, r = s + alpha * p, r - alpha * q
-        before, size = size, float(np.dot(r, r))
+        before, size = size, inner(r, r)
         p = r + (size / before) * p
     return s
 
@@ -134,7 +139,7 @@ def judged(judging: Judging, rough: Noise) -> Verdict:
     y = problem.project(point.x + s)
     moved = largest_entry((y - point.x) / np.maximum(1.0, np.abs(point.x)))
     value, after = problem.value_and_gradient(y)
-    kept = float(np.dot(ritz.vector, _product(judging, y, ritz.vector))) / ritz.smallest
+    kept = inner(ritz.vector, _product(judging, y, ritz.vector)) / ritz.smallest
     left = largest_entry(after[judging.free])
     noise = 64.0 * EPS * ritz.largest * max(1.0, largest_entry(point.x))
     if moved > NEAR or not KEPT[0] <= kept <= KEPT[1] or left > GRADIENT_LEFT * largest_entry(g) + noise:

@@ -6,6 +6,7 @@ All of it is deterministic for a given Generator, and costs some hundred evaluat
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ KINKED = 0.3  # a jump that keeps this share at a tenth of the distance is a kin
 MOST = 12  # variables up to which a neighbourhood is searched; beyond, a few hundred points say nothing of it
 DRAWN = 8  # random directions, and as many against them
 FEW = 4  # variables up to which two directions are turned on each sphere, then one
+NOISE = 16.0 * EPS  # of the value: what a sum of a few terms may lose
+MOVES = 100  # of the pattern search at most
 TURNS = 8  # angles of the search on a sphere, from 0.5 down to 1e-4
 FACTOR = 16.0  # between two points of a ray
 
@@ -53,14 +56,15 @@ def search(problem: Problem, x: Array, f: float, special: Sequence[Array], slack
     scale = np.maximum(1.0, np.abs(x))
     pool = _directions(n, special, random)
     turned: list[Array] = []
-    loud = LOUD * noise(problem, x, f, problem.value_and_gradient(x)[1], random).gradient
+    g = problem.value_and_gradient(x)[1]
+    loud = LOUD * (noise(problem, x, f, g, random).gradient + np.abs(g))
     for number, radius in enumerate(RADII):
         tried = [*pool, *turned]
         ranked = sorted((_value(problem, x + radius * scale * u), k) for k, u in enumerate(tried))
         for value, k in ranked[: 2 if n <= FEW else 1]:
             found, u = value, tried[k]
             p = problem.project(x + radius * scale * u)
-            if found <= f + slack and k < len(pool) and _falls(problem, p, scale * u, loud):
+            if found <= f + slack and k < len(pool) and _falls(problem, p, radius * scale * u, loud, slack):
                 return Probe(True, p, found)
             if number % 2 and found >= f - slack:
                 found, u = _turned(problem, x, radius * scale, u, value, random, f - slack)
@@ -79,13 +83,13 @@ def settle(problem: Problem, x: Array, f: float, special: Sequence[Array], rando
     scale = np.maximum(1.0, np.abs(x))
     pool = _directions(problem.size, special, random)
     radius, y, fy = CLOSE, x, f
-    while radius > EPS:
-        for u in pool:
-            z = problem.project(y + radius * scale * u)
-            value = _value(problem, z)
-            if value < fy:
-                y, fy = z, value
-                break
+    for _ in range(MOVES):
+        if radius <= EPS:
+            break
+        ends = [problem.project(y + radius * scale * u) for u in pool]
+        value, k = min((_value(problem, end), k) for k, end in enumerate(ends))
+        if value < fy - NOISE * abs(fy):
+            y, fy = ends[k], value
         else:
             radius /= 8.0
         if largest_entry((y - x) / scale) > 8.0 * CLOSE:
@@ -122,14 +126,14 @@ def _turned(
     return value, u
 
 
-def _falls(problem: Problem, x: Array, u: Array, loud: Array) -> bool:
-    """Whether the value still falls outwards at x, where values alone are too coarse to show it (1 + x**9).
+def _falls(problem: Problem, x: Array, s: Array, loud: Array, slack: float) -> bool:
+    """Whether the value still falls along s at x, by more than slack, where values alone are too coarse (1 + x**9).
 
     Only for straight ways: one that was turned into a curved valley comes down into it from the side.
     """
     _, g = problem.value_and_gradient(x)
-    slope = float(np.dot(g, u))
-    return math.isfinite(slope) and slope < -float(np.dot(loud + EPS * np.abs(g), np.abs(u)))
+    gain = -float(np.dot(g, s))
+    return math.isfinite(gain) and gain > slack + float(np.dot(loud + EPS * np.abs(g), np.abs(s)))
 
 
 def _value(problem: Problem, x: Array) -> float:
@@ -173,6 +177,18 @@ def kink_at(problem: Problem, x: Array, f: float, tolerance: float, random: Gene
         if step > 1e3 * (slope + EPS * abs(f)) * len(x):
             return Kink(radius, tuple(near[1]))
     return None
+
+
+def across(kink: Kink) -> list[Array]:
+    """Directions that a kink suggests: against the gradients on its sides, across it and, in the plane, along it."""
+    gradients = list(kink.gradients)[:6]
+    ways = [-g for g in gradients[:4]] + [-np.mean(gradients, axis=0)]
+    for a, b in itertools.pairwise(gradients):
+        normal = a - b
+        ways.append(normal)
+        if len(normal) == 2:
+            ways.append(np.array([-normal[1], normal[0]]))
+    return [way for way in ways if 0.0 < largest_entry(way) < math.inf][:12]
 
 
 def _spread(
