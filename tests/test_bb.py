@@ -142,7 +142,7 @@ def test_clipping_keeps_the_direction_or_its_signs() -> None:
 
 
 def test_a_run_at_the_rounding_of_its_value_comes_as_near_as_that_allows() -> None:
-    """A value of 1e9 has steps of 1e-7: what is lower cannot be seen from 1e-4 of the gradient on, and no trial loops."""
+    """A value of 1e9 has steps of 1e-7, which hide what is lower below a gradient of 1e-4; no trial loops."""
 
     def f(x: Any) -> tuple[float, Any]:
         s = x - np.array([1 / 3, -1 / 7])
