@@ -350,6 +350,7 @@ def test_data_sources(tmp_path: Path) -> None:
         ("beta1=1e1", 10.0),
         ("beta1=true", True),
         ("beta1=fast", "fast"),
+        ("beta1=none", "none"),
         ("settings.beta1=0.8", 0.8),
     ],
 )

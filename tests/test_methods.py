@@ -278,7 +278,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "radam": {"lr": 0.001, **ADAM},
     "lion": {"lr": 1e-4, "beta1": 0.9, "beta2": 0.99},
     "rprop": {"lr": 0.01, "up": 1.2, "down": 0.5, "least": 1e-12, "most": 50.0},
-    "bb": {"lr": 0.01, "length": "long", "memory": 10},
+    "bb": {"lr": 0.01, "length": "short", "memory": 10},
 }
 
 

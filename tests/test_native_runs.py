@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from optcli.build import Objective, build, problem
+from optcli.compiled import CompiledProblem
 from optcli.optimize.methods import make
 from optcli.optimize.problem import PATIENCE, Problem
 from optcli.optimize.solve import Iterate, Result, Silent, Stop, solve
@@ -19,7 +20,10 @@ pytest.importorskip("optcli.engine.native.llvm")
 
 DOCUMENT = "(1-x)**2 + 5*(y-x**2)**2"
 CHAIN = "Sum(100*(x[i+1] - x[i]**2)**2 + (1 - x[i])**2, (i, 1, n-1))"
-METHODS = ("gd", "momentum", "nesterov", "adam")
+METHODS = (
+    *("gd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamw", "amsgrad", "nadam", "radam"),
+    *("lion", "rprop"),
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ BOUNDS = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "bb"])
 @pytest.mark.parametrize("kind", BOUNDS)
 @pytest.mark.parametrize("every", [0, 1, 7, 100])
 def test_scalar_runs(method: str, kind: str, every: int) -> None:
@@ -91,8 +95,9 @@ def test_scalar_runs(method: str, kind: str, every: int) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_maximize(method: str) -> None:
-    result = assert_same(pair("sin(x)*cos(y)"), [0.3, 0.2], Stop(iters=200), method=method, lr=0.05, maximize=True)
-    assert result.point.value < -0.5
+    start = [0.3, 0.2]
+    result = assert_same(pair("sin(x)*cos(y)"), start, Stop(iters=200), method=method, lr=0.05, maximize=True)
+    assert result.point.value < -math.sin(0.3) * math.cos(0.2)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -106,6 +111,59 @@ def test_vector_runs(method: str, n: int, bounded: bool) -> None:
     # adam divides by the size of a gradient, rounding and all: 1e-12 of the largest sum is more there
     relative = 1e-12 if method != "adam" else 1e-9
     assert_same(pair(CHAIN, {"n": float(n)}), start, stop, relative, method=method, every=9, lr=1e-4, **bounds)
+
+
+# ------------------------------------------------------------------ what first-order methods share
+
+SHARED: dict[str, dict[str, Any]] = {
+    "step": {"schedule": "step", "period": 20, "decay": 0.7},
+    "exponential": {"schedule": "exponential", "period": 30, "decay": 0.5, "final": 1e-5},
+    "inverse": {"schedule": "inverse", "period": 20, "power": 0.6},
+    "polynomial": {"schedule": "polynomial", "period": 200, "power": 1.5},
+    "line": {"schedule": "polynomial", "period": 100},
+    "cosine": {"schedule": "cosine", "period": 17},
+    "restarts": {"schedule": "cosine", "period": 5, "growth": 2, "final": 1e-4, "warmup": 10},
+    "one-cycle": {"schedule": "one-cycle", "period": 90},
+    "warm": {"warmup": 50},
+    "clipped": {"clip_value": 0.3},
+    "decayed": {"weight_decay": 0.2},
+    "plateau": {"schedule": "plateau", "patience": 3},
+    "short": {"clip_norm": 0.3},
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("method", ["gd", "momentum", "adamw", "rprop", "bb"])
+def test_shared_fields(name: str, method: str) -> None:
+    assert_same(pair(DOCUMENT), [-0.4, 1.0], Stop(iters=150), method=method, every=40, lr=0.003, **SHARED[name])
+
+
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("n", [65, 40_000])
+def test_shared_fields_on_vectors(name: str, n: int) -> None:
+    start = np.random.default_rng(3).normal(size=n) * 0.1
+    objectives = pair(CHAIN, {"n": float(n)})
+    assert_same(objectives, start, Stop(iters=40, tol=0.0), method="nesterov", every=9, lr=1e-4, **SHARED[name])
+
+
+def test_what_is_no_matter_of_single_entries_runs_in_python() -> None:
+    """On evaluations that are compiled all the same."""
+    objective, _ = pair(DOCUMENT)
+    for method, more, wanted in (
+        ("gd", {}, CompiledProblem),
+        ("adam", SHARED["restarts"], CompiledProblem),
+        ("adam", SHARED["plateau"], Problem),
+        ("gd", SHARED["short"], Problem),
+        ("bb", {}, Problem),
+    ):
+        assert type(problem(objective, method=make(method, more))) is wanted
+
+
+@pytest.mark.parametrize("more", [{"warmup": 100}, {"schedule": "cosine", "period": 9}, {}, SHARED["one-cycle"]])
+def test_steps_that_are_too_small_for_now(more: dict[str, Any]) -> None:
+    """A run ends as stalled at the same iteration."""
+    stop = Stop(iters=700, tol=1e-12)
+    assert_same(pair("(x - 1)**2 + y**2"), [1.000001, 0], stop, method="gd", every=0, lr=1e-12, **more)
 
 
 # ------------------------------------------------------------------ every stopping rule

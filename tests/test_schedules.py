@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,15 @@ import torch_steps as peers
 from optcli.autograd.graph import Builder, Graph
 from optcli.engine.numpy_engine import Plan
 from optcli.optimize.methods import make
-from optcli.optimize.schedules import SCHEDULES, Terms, exact, rate, settled, watched
+from optcli.optimize.schedules import SCHEDULES, exact, rate, settled, watched
 
 TABLE = json.loads(peers.FILE.read_text(encoding="utf-8"))["rates"]
 AT_REST = {"period": 10, "decay": 0.5, "power": 1.0, "final": 0.0, "growth": 1}
 LR = 0.1
 
 
-def terms(**settings: Any) -> Terms:
-    return Terms(**{**AT_REST, **settings})
+def terms(**settings: Any) -> Any:
+    return SimpleNamespace(**{**AT_REST, **settings})
 
 
 def rates(schedule: str, count: int, lr: float = LR, warmup: int = 0, **settings: Any) -> list[float]:

@@ -39,7 +39,7 @@ def _details(method: dict[str, Any]) -> list[tuple[str, list[str]]]:
         ("summary", [method["summary"]]),
         ("formula", method["formula"].splitlines()),
         ("fields", lines(shared=False) or ["none"]),
-        *([("fields of all first-order methods", common)] if common else []),
+        *([("shared", common)] if common else []),
         ("reference", [method["reference"]]),
     ]
 

@@ -90,12 +90,14 @@ def _completer(key: str) -> Complete:
 
 
 def _assignments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """`--set` takes any key, and the fields of the method chosen before it."""
-    from dataclasses import fields
-
+    """`--set` takes any key, and the fields of the method chosen before it with the words that they may be."""
     from optcli.optimize.methods import METHODS, find
+    from optcli.optimize.methods.method import parameters
 
     chosen = ctx.params.get("method") or SETTINGS["method"].default
-    own = [field.name for field in fields(find(chosen))] if chosen in METHODS else []
+    own = {field.name: field.metadata["range"] for field in parameters(find(chosen))} if chosen in METHODS else {}
+    name, given, _ = incomplete.partition("=")
+    if given and name in own:
+        return [CompletionItem(item) for word in own[name].known if (item := f"{name}={word}").startswith(incomplete)]
     keys = [key for key, setting in SETTINGS.items() if setting.config and key not in ("function", "command")]
     return [CompletionItem(f"{key}=") for key in dict.fromkeys((*own, *keys)) if key.startswith(incomplete)]

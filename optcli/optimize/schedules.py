@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,14 +18,22 @@ BEGIN = 1.0 / 25.0  # where it begins, of lr
 THRESHOLD = 1e-4  # part of |f| by which a value must be lower to count, torch.optim.lr_scheduler.ReduceLROnPlateau
 
 
-class Terms(NamedTuple):
-    """What formulas depend on besides lr and t; what each means in one of them stands there."""
+if TYPE_CHECKING:
+    from typing import Protocol
 
-    period: int
-    decay: float
-    power: float
-    final: float
-    growth: int
+    class Terms(Protocol):
+        """What formulas depend on besides lr and t: a first-order method."""
+
+        @property
+        def period(self) -> int: ...
+        @property
+        def decay(self) -> float: ...
+        @property
+        def power(self) -> float: ...
+        @property
+        def final(self) -> float: ...
+        @property
+        def growth(self) -> int: ...
 
 
 def constant(lr: float, t: Any, terms: Terms) -> Any:
@@ -102,9 +110,7 @@ def _raised(base: Any, power: float) -> Any:
     return base * base if power == 2.0 else base**power
 
 
-Formula = Callable[[float, Any, Terms], Any]
-
-SCHEDULES: dict[str, Formula] = {
+SCHEDULES: dict[str, Callable[[float, Any, Terms], Any]] = {
     "constant": constant,
     "step": step,
     "exponential": exponential,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optcli.autograd import ops
@@ -19,6 +19,7 @@ Update = Callable[[tuple[Any, ...], Any, Any, Any], tuple[tuple[Any, ...], Any]]
 # where the numbers of a run stand: doubles, then integers
 VALUE, NORM, BEST_VALUE, BEST_NORM, TARGET, TOLERANCE, RELATIVE, SCALE, CAP = range(9)
 DONE, UNTIL, MOVED, BEST_AT, REST, OWN = range(6)
+NUMBER = 2  # the place of i among the inputs of a step
 
 
 class Step(NamedTuple):
@@ -29,17 +30,35 @@ class Step(NamedTuple):
 
     graph: Graph
 
-    def emit(self, lines: Lines, given: Sequence[str], name: str, which: Sequence[int]) -> list[str]:
-        """The operands of the outputs `which`."""
-        known = dict(zip(self.graph.inputs, given, strict=True))
+    def numbers(self, lines: Lines, i: str) -> dict[Node, str]:
+        """The operands of what depends on the number of the update alone, as powers of decays and schedules do: the
+        same for every entry."""
+        known = {self.graph.inputs[NUMBER]: i}
+        fixed = {node: double(node.value) for node in self.graph.nodes if isinstance(node.op, Constant)}
+        for node in self.graph.nodes:
+            if node.args and node not in fixed and all(arg in known or arg in fixed for arg in node.args):
+                args = [known.get(arg) or fixed[arg] for arg in node.args]
+                known[node] = elementwise(lines, node, f"%i.{node.number}", args, False)
+        return known
+
+    def emit(
+        self,
+        lines: Lines,
+        given: Sequence[str],
+        name: str,
+        which: Sequence[int],
+        known: Mapping[Node, str] | None = None,
+    ) -> list[str]:
+        """The operands of the outputs `which`, where those of `known` are there already."""
+        found = dict(zip(self.graph.inputs, given, strict=True)) | dict(known or {})
         outputs = [self.graph.outputs[k] for k in which]
         for node in Graph.of(self.graph.inputs, outputs).nodes:
             if isinstance(node.op, Constant):
-                known[node] = double(node.value)
-            elif not isinstance(node.op, Input):
-                args = [known[arg] for arg in node.args]
-                known[node] = elementwise(lines, node, f"%{name}.{node.number}", args, False)
-        return [known[node] for node in outputs]
+                found[node] = double(node.value)
+            elif node not in found:
+                args = [found[arg] for arg in node.args]
+                found[node] = elementwise(lines, node, f"%{name}.{node.number}", args, False)
+        return [found[node] for node in outputs]
 
 
 def step_of(update: Update, states: int, bounded: bool) -> Step:
@@ -81,6 +100,7 @@ def update_function(loop: Loop) -> str:
     """x after the update and the new state, from entry %a up to %b; one of `%moved` where any of them changed."""
     lines = Lines()
     lines.label("entry")
+    numbers = loop.step.numbers(lines, "%i")
     lines.add("br label %loop")
     lines.label("loop")
     lines.add("%j = phi i64 [%a, %entry], [%j.next, %loop]")
@@ -90,7 +110,7 @@ def update_function(loop: Loop) -> str:
     places = [lines.at("%state", lines.new(f"add i64 %j, {lines.new(f'mul i64 %n, {k}')}")) for k in range(loop.states)]
     state = [lines.load(place, 0) for place in places]
     which = [0, *range(2, 2 + loop.states)]
-    after, *states = loop.step.emit(lines, [x, g, "%i", *ends, *state], "u", which)
+    after, *states = loop.step.emit(lines, [x, g, "%i", *ends, *state], "u", which, numbers)
     lines.store(after, "%y", "%j")
     changed = lines.new(f"fcmp une double {after}, {x}")
     for place, old, new in zip(places, state, states, strict=True):
@@ -228,11 +248,12 @@ def straight_run(loop: Loop, emitter: Emitter) -> str:
     later: dict[str, str] = {}
     lines.add("%k.next = add nsw i64 %k, 1")
     number = lines.new("sitofp i64 %k.next to double")
+    numbers = loop.step.numbers(lines, number)
     for j in range(n):
         states = [f"%s{k}.{j}" for k in range(loop.states)]
         which = [0, *range(2, 2 + loop.states)]
         given = [f"%x{j}", f"%g{j}", number, lower[j], upper[j], *states]
-        later[f"x{j}"], *new = loop.step.emit(lines, given, f"u{j}", which)
+        later[f"x{j}"], *new = loop.step.emit(lines, given, f"u{j}", which, numbers)
         later |= {f"s{k}.{j}": name for k, name in enumerate(new)}
     known = {node: later[f"x{j}"] for j, node in enumerate(graph.inputs)}
     inner = [node for node in graph.nodes if not isinstance(node.op, Input | Constant)]

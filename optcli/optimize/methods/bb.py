@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 C1 = 1e-4  # sufficient decrease, Raydan, γ
 SHORTEST, LONGEST = 0.1, 0.5  # part of a refused step that the next trial takes, Raydan, σ
 GROWTH = 10.0  # of the step length where the gradient stays the same: nothing says how far is far enough
+TINY = float(np.finfo(np.float64).tiny)
 TRIALS = 100  # enough for any double: each is at most half of the one before
 
 
 @dataclass(frozen=True)
 class BarzilaiBorwein(FirstOrder):
-    """x_{i} = x_{i-1} + λ·(P(x_{i-1} − alpha_i·∇f(x_{i-1})) − x_{i-1}),  alpha_1 = lr
+    """x_{i} = x_{i-1} + λ·(P(x_{i-1} − alpha_i·∇f(x_{i-1})) − x_{i-1}),  alpha_1 = lr/‖∇f(x_0)‖∞
     alpha_{i+1} = sᵀs/sᵀy (long), eq. (5), or sᵀy/yᵀy (short), eq. (6), of Barzilai & Borwein,
     s = x_i − x_{i-1},  y = ∇f(x_i) − ∇f(x_{i-1})
 
@@ -44,15 +45,18 @@ class BarzilaiBorwein(FirstOrder):
     )
     elementwise = False
 
-    lr: float = parameter(0.01, "the first step length, times the gradient", POSITIVE)
-    length: str = parameter("long", "which of the two step lengths", Words(("long", "short", "alternate")))
+    lr: float = parameter(0.01, "the length of the first step in its longest entry", POSITIVE)
+    length: str = parameter("short", "which of the two step lengths", Words(("long", "short", "alternate")))
     memory: int = parameter(10, "values of which the highest may not be exceeded; 1: the value never rises", Whole())
 
     def init_state(self, x: Array) -> State:
-        return np.array([self.lr]), np.full(self.memory, -math.inf)
+        return np.array([0.0]), np.full(self.memory, -math.inf)
 
     def rule(self, state: State, x: Array, g: Array, i: int, lr: float) -> tuple[State, Array]:
-        return state, -(lr / self.lr * float(state[0][0])) * g
+        alpha, recent = state
+        if i == 1:
+            alpha = np.array([self.lr / max(largest_entry(g), TINY)])
+        return (alpha, recent), -(lr / self.lr * float(alpha[0])) * g
 
     def step(self, problem: Problem, iterate: Iterate) -> Iterate:
         """One accepted step; as many evaluations as trials."""
@@ -80,6 +84,8 @@ class BarzilaiBorwein(FirstOrder):
                 return None
             point = Point.at(problem, start.iteration + 1, x)
             there = self._merit(point)
+            if point.value == -math.inf:  # nothing is lower: the run ends there
+                return point
             if point.finite and there <= highest + C1 * part * descent:
                 return point
             lowest = (
@@ -102,7 +108,7 @@ class BarzilaiBorwein(FirstOrder):
         """alpha of the next update, after update i; of s and y over their largest entries, against overflow."""
         large, steep = largest_entry(s), largest_entry(y)
         if steep == 0.0:
-            return min(GROWTH * alpha, 1.0 / np.finfo(float).tiny)
+            return min(GROWTH * alpha, 1.0 / TINY)
         s, y = s / large, y / steep
         ss, sy, yy = float(np.dot(s, s)), float(np.dot(s, y)), float(np.dot(y, y))
         short = self.length == "short" or (self.length == "alternate" and i % 2 == 0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from optcli.optimize.iterate import Array, Iterate, Point, State, largest_entry
 from optcli.optimize.methods.method import NOT_NEGATIVE, POSITIVE, Maybe, Method, Range, Whole, Words, parameter
-from optcli.optimize.schedules import SCHEDULES, Terms, exact, rate, settled, watched
+from optcli.optimize.schedules import SCHEDULES, exact, rate, settled, watched
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
@@ -58,16 +58,12 @@ class FirstOrder(Method):
     @property
     def exact(self) -> bool:
         """Whether an update's digits are the same everywhere: + − × ÷, roots and signs, or all of it done by numpy."""
-        return not self.elementwise or not (self.calls or not exact(self.schedule, self._terms))
+        return not self.elementwise or not (self.calls or not exact(self.schedule, self))
 
     @property
     def settled(self) -> float:
         """The number of updates after which one that changes nothing is followed by none that does."""
-        return settled(self.schedule, self.lr, self._terms, self.warmup)
-
-    @property
-    def _terms(self) -> Terms:
-        return Terms(self.period, self.decay, self.power, self.final, self.growth)
+        return settled(self.schedule, self.lr, self, self.warmup)
 
     def init_state(self, x: Array) -> State:
         """The state before the first update from x: arrays of x's shape."""
@@ -89,7 +85,7 @@ class FirstOrder(Method):
             g = g + self.weight_decay * x
         lr = self.lr
         if self.schedule != "constant" or self.warmup:
-            lr = rate(self.schedule, lr, i, self._terms, self.warmup)
+            lr = rate(self.schedule, lr, i, self, self.warmup)
         if self.schedule == "plateau":
             lr = np.maximum(lr * factor, self.final)
         return self.rule(state, x, g, i, lr)

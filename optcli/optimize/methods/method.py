@@ -23,6 +23,8 @@ class Range:
     high: float = math.inf
     closed: bool = False
 
+    known: ClassVar[tuple[str, ...]] = ()  # words that a shell can complete
+
     def __contains__(self, number: float) -> bool:
         return (number >= self.low if self.closed else number > self.low) and number < self.high
 
@@ -46,6 +48,8 @@ class Whole:
 
     least: int = 1
 
+    known: ClassVar[tuple[str, ...]] = ()
+
     def text(self, name: str) -> str:
         return f"{name} >= {self.least}, whole"
 
@@ -61,6 +65,10 @@ class Words:
     """One of some words."""
 
     words: tuple[str, ...]
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        return self.words
 
     def text(self, name: str) -> str:
         return f"{name}: {', '.join(self.words[:-1])} or {self.words[-1]}" if len(self.words) > 1 else self.words[0]
@@ -79,6 +87,8 @@ class Maybe:
     """A number of a range, or none: the word `none`, or nothing given."""
 
     range: Range
+
+    known: ClassVar[tuple[str, ...]] = ("none",)
 
     def text(self, name: str) -> str:
         return f"{self.range.text(name)}, or none"
