@@ -183,7 +183,9 @@ def field_value(key: str, node: Node, folder: Path | None) -> bool | int | float
     value = node.text.strip()
     if not node.plain:
         return node.text
-    if value in NOTHING - {NONE}:
+    if value == NONE:
+        return value
+    if value in NOTHING:
         raise misfit(key, "a number or a word", node, "Give it a value, or remove it.")
     if value.lower() in TRUE | FALSE:
         return value.lower() in TRUE
