@@ -566,7 +566,10 @@ def test_resume_tells_the_whole_run(checkpoint: str, capsys: pytest.CaptureFixtu
     assert record["settings_origin"]["iters"] == "flag --iters"
     assert record["settings_origin"]["beta"] == "flag --set beta"
     assert read("c").iterate.iteration == 400  # the file went on as well
-    assert main(["resume", "c", "--iters", "500", "--checkpoint", "d", "--print", "status"]) == 0
+    assert main(["resume", "c", "--iters", "500", "--checkpoint", "d", "--print", "status", "--log", "rows"]) == 0
+    rows = [json.loads(line) for line in Path("rows").read_text().splitlines()]
+    assert rows[:4] == [{"kind": "row", **row} for row in record["history"]]
+    assert [row["iteration"] for row in rows[4:]] == [500]
     assert capsys.readouterr() == ("completed\n", "goes on from iteration 400\n")
     assert (read("c").iterate.iteration, read("d").iterate.iteration) == (400, 500)
 
@@ -731,6 +734,20 @@ def test_a_question_is_answered(tmp_path: Path) -> None:
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=60)
     assert running.returncode == 143
+
+
+def test_a_question_before_the_first_iterate_is_answered_as_well(capfd: pytest.CaptureFixture[str]) -> None:
+    from optcli.cli.signals import listening
+
+    if not hasattr(signal, "SIGUSR1"):
+        pytest.skip("this system has no SIGUSR1")
+    with listening() as signals:
+        signal.raise_signal(signal.SIGUSR1)
+        assert not signals.asked()
+        signals.begin()
+        signal.raise_signal(signal.SIGUSR1)
+        assert [signals.asked(), signals.asked()] == [True, False]
+    assert capfd.readouterr().err == "no iterate yet: reading and compiling\n"
 
 
 KILLS = 50

@@ -439,16 +439,64 @@ def test_config_gives_the_function_to_minimize(run: Any) -> None:
         "minimize rosenbrock --param b=100 --start -1.2,1 --method adam --lr 0.05 --set beta1=0.8 --tol 1e-3",
         "maximize '3 - (x-2)**2 - c*y^2' --param c=2 --start 1,1 --lr 0.1 --iters 7 --seed 3",
         "minimize 'Sum(i*(x[i] - 1)**2, (i, 1, n))' --param n=4 --start x=-1 --lr 0.1 --iters 5 --name label",
+        "minimize rastrigin --bounds domain --bounds x[1]=0.5:1 --start x=0.7 --lr 0.001 --iters 30 --every 3",
+        "minimize 'log(x) + 1/x' --start x=2 --lr 0.1 --iters 9 --engine native",
+        "minimize 'log(x - 2) + x^2' --lr 0.01 --iters 2 --seed 5",  # a seeded start
+        "minimize name.txt --lr 0.1 --iters 3",
     ],
 )
 def test_a_result_replays_to_the_same_digits(run: Any, args: str) -> None:
+    Path("name.txt").write_text("rosenbrock  # a variable, as the text of a file is never a name of the library")
     first = run(*shlex.split(args), "--format", "json", "--output", "result.json")
     assert first.code in (0, 10, 11)
+    os.remove("name.txt")
     result = json.loads(Path("result.json").read_text())
     again = run("run", "result.json", "--format", "json")
     assert again.code == first.code
-    for key in ("command", "expression", "params", "method", "settings", "start", "status", "x", "value", "iterations"):
+    same = (
+        "command",
+        "params",
+        "method",
+        "settings",
+        "start",
+        "status",
+        "x",
+        "value",
+        "iterations",
+        "history",
+        "engine",
+    )
+    for key in same:
         assert again.json[key] == result[key], key
+    assert again.json["expression"].strip("()") == result["expression"].strip("()")
+    assert again.json.get("bounds") == result.get("bounds")
+
+
+def test_a_result_says_where_its_settings_come_from(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("run.yaml").write_text("function: rosenbrock\nmethod: momentum\nparams: {a: 2}\n")
+    monkeypatch.setenv("OPTCLI_LR", "0.001")
+    result = run("run", "run.yaml", "--iters", "3", "--set", "max_evals=50", "--format", "json").json
+    assert result["settings_origin"] == {
+        "method": "run.yaml:2:9", "lr": "environment OPTCLI_LR", "beta": "default", "iters": "flag --iters",
+        "max_evals": "flag --set max_evals", "params.a": "run.yaml:3:13", "params.b": "library",
+        "engine": "default", "seed": "default",
+    }  # fmt: skip
+    assert {"python", "numpy", "platform"} <= result["versions"].keys()
+
+
+def test_a_result_of_a_function_that_the_library_changed_keeps_its_text(run: Any) -> None:
+    result = run("minimize", "rosenbrock", "--iters", "3", "--format", "json").json
+    Path("r.json").write_text(json.dumps({**result, "expression": "(a - x)**2 + b*(y - x**2)**4"}))
+    assert run("run", "r.json", "--format", "json").json["expression"] == "(a - x)**2 + b*(y - x**2)**4"
+
+
+def test_a_large_result_is_run_again(run: Any) -> None:
+    """More than a file of YAML may have, which is a matter of what people write by hand."""
+    result = run("minimize", "rosenbrock", "--iters", "3", "--format", "json").json
+    result["history"] = ["x" * 100] * 200_000
+    Path("r.json").write_text(json.dumps(result))
+    assert os.path.getsize("r.json") > 16 << 20
+    assert run("run", "r.json", "--format", "json").json["x"] == result["x"]
 
 
 # ------------------------------------------------------------------ files

@@ -552,6 +552,29 @@ def test_a_result_is_run_again(tmp_path: Path) -> None:
     assert [(entry.name, entry.value) for entry in config.start] == [("x", [-1.0, 0.1])]
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("{A: {path: a.csv, sha256: abc}}", ["sha256 of A", "64"]),
+        ("{A: {path: a.csv, hash: abc}}", ["A in data", "sha256"]),
+        ("{A: {sha256: abc}}", ["A in data"]),
+        ("{A: {values: 3}}", ["A in data"]),
+        ("{A: {values: [1, b]}}", ["A in data"]),
+    ],
+)
+def test_recorded_data_that_make_no_sense(data: str, words: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(f"function: x\ndata: {data}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert caught.value.where.startswith(f"{path}:2:")
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_fields_may_be_the_word_none() -> None:
+    assert resolve(from_flags({"set": ("clip=none",)})).settings == {"clip": "none"}
+
+
 def test_imports_are_light() -> None:
     code = "import sys, optcli.config, optcli.library; optcli.library.names(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -81,7 +81,7 @@ resume = Command(
             ("everything", "function, data, method, bounds, engine, and the rules that end the run"),
             ("may be given", "other rules: --iters, --max-evals and --tol count from the first start on"),
             ("--max-time", "given here it begins anew; else the time that is left counts"),
-            ("the history", "--format json tells the rows of all parts, the other formats the new ones"),
+            ("the history", "--format json and --log tell the rows of all parts, the other formats the new ones"),
         ),
     },
 )

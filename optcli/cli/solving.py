@@ -61,7 +61,7 @@ def carry_out(
     signals.quiet = config.quiet
     with ExitStack() as stack:
         committed: list[Callable[[], None]] = []
-        report = _report(config, flags, signals, stack, committed)
+        report = _report(config, flags, signals, stack, committed, () if since is None else since.history)
         keeper = _keeper(flags, report) if flags.get("checkpoint") else None
         outcome = execute(config, report, signals.poll, text, keeper, since)
         report.end(outcome)
@@ -74,9 +74,17 @@ def carry_out(
 
 
 def _report(
-    config: Config, flags: Mapping[str, Any], signals: Signals, stack: ExitStack, committed: list[Callable[[], None]]
+    config: Config,
+    flags: Mapping[str, Any],
+    signals: Signals,
+    stack: ExitStack,
+    committed: list[Callable[[], None]],
+    earlier: Sequence[Mapping[str, Any]],
 ) -> Report:
-    """The report with every file of it open; each is closed by `stack` and kept only if `committed` is called."""
+    """The report with every file of it open; each is closed by `stack` and kept only if `committed` is called.
+
+    `earlier` are the rows before a run went on.
+    """
     no_color, force = bool(flags.get("no_color")), bool(flags.get("force"))
     _refuse_same_file(config, flags)
 
@@ -94,7 +102,7 @@ def _report(
     what = flags.get("print")
     writers: list[Writer] = [BareWriter(write, what) if what else FORMATS[config.format].make(write, screen)]
     if flags.get("log"):
-        writers.append(LogWriter(opened(LogFile, flags["log"], FORMATS["ndjson"].beginnings)))
+        writers.append(LogWriter(opened(LogFile, flags["log"], FORMATS["ndjson"].beginnings), earlier))
     save_x = opened(OutputFile, flags["save_x"], ()) if flags.get("save_x") else None
     progress = None
     if is_terminal(sys.stderr) and not config.quiet:

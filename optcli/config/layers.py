@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from optcli.config.bounds import Bound
 from optcli.config.points import StartEntry
-from optcli.config.replay import CHECKPOINT_BEGINS, MAX_BYTES, RESULT_BEGINS, result_table, run_table
+from optcli.config.replay import CHECKPOINT_BEGINS, MAX_BYTES, RESULT_BEGINS, beginning, result_table, run_table
 from optcli.config.settings import CONFIG_KEYS, SETTINGS, Setting
 from optcli.config.tree import Node, Scalar, Table, from_python, said
 from optcli.config.yaml_reader import parse_yaml, read_text
@@ -148,7 +148,7 @@ def load(path: str | os.PathLike[str]) -> Layer:
     """The layer of a YAML file, or of a result in JSON to run again. Raises ConfigError, also if it cannot be read."""
     name = visible(os.fspath(path))
     try:
-        begins = _beginning(path)
+        begins = beginning(path)
         if begins.startswith(CHECKPOINT_BEGINS):
             raise ConfigError("this is a checkpoint", name, f"Go on from it with optcli resume {name}.")
         content = read_text(path, *((MAX_BYTES,) if begins.startswith(RESULT_BEGINS) else ()))
@@ -157,17 +157,6 @@ def load(path: str | os.PathLike[str]) -> Layer:
     folder = Path(path).parent
     replayed = result_table(content, name)
     return from_table(parse_yaml(content, name) if replayed is None else replayed, folder)
-
-
-def _beginning(path: str | os.PathLike[str]) -> bytes:
-    """The first bytes of a file, none where it cannot be read: `read_text` says so."""
-    try:
-        if not os.path.isfile(path):  # a pipe is read once
-            return b""
-        with open(path, "rb") as file:
-            return file.read(len(CHECKPOINT_BEGINS))
-    except (OSError, ValueError):
-        return b""
 
 
 def from_run(run: Mapping[str, Any], name: str) -> Layer:

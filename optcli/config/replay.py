@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,17 @@ CHECKPOINT_BEGINS = b'{"schema": "optcli.checkpoint/'
 MAX_BYTES = 1 << 30  # of a result: a million variables and their history
 # what a result says of its run
 RUN_KEYS = ("command", "params", "data", "method", "engine", "seed", "start", "bounds", "name")
+
+
+def beginning(path: str | os.PathLike[str]) -> bytes:
+    """The first bytes of a file, by which it is known; none where it cannot be read, or only once, as a pipe."""
+    try:
+        if not os.path.isfile(path):
+            return b""
+        with open(path, "rb") as file:
+            return file.read(len(CHECKPOINT_BEGINS))
+    except (OSError, ValueError):
+        return b""
 
 
 def result_table(content: str, name: str) -> Table | None:

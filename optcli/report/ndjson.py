@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from optcli.report.columns import record
 from optcli.report.json_format import dumps
@@ -32,15 +32,18 @@ class NdjsonWriter:
 
 
 class LogWriter(NdjsonWriter):
-    """`--log`: the rows alone, in a file that can be followed."""
+    """`--log`: the rows alone, in a file that can be followed; `earlier` are those before a run went on."""
 
-    def __init__(self, file: LogFile) -> None:
+    def __init__(self, file: LogFile, earlier: Iterable[Mapping[str, Any]] = ()) -> None:
         super().__init__(lambda text: file.write(text.encode()))
         self._file = file
+        self._earlier = earlier
 
     def begin(self, preview: Preview) -> None:
         self._file.begin()
         super().begin(preview)
+        for row in self._earlier:
+            self._write(dumps({"kind": "row", **row}) + "\n")
 
     def end(self, outcome: Outcome) -> None:
         """Rows only."""
