@@ -183,13 +183,8 @@ def field_value(key: str, node: Node, folder: Path | None) -> bool | int | float
     value = node.text.strip()
     if not node.plain:
         return node.text
-<<<<<<< HEAD
-    if value.lower() == "none":
-        return "none"
-=======
-    if value == NONE:
-        return value
->>>>>>> anytime
+    if value.lower() == NONE:
+        return NONE
     if value in NOTHING:
         raise misfit(key, "a number or a word", node, "Give it a value, or remove it.")
     if value.lower() in TRUE | FALSE:
