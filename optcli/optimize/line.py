@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from optcli.optimize.iterate import Array, Point, all_finite
+from optcli.optimize.products import dot
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
@@ -56,14 +57,14 @@ class Line:
     @classmethod
     def along(cls, problem: Problem, point: Point, d: Array, c1: float, c2: float, condition: Condition) -> Line:
         """No evaluation: the point has been evaluated."""
-        slope = float(point.gradient @ d)
+        slope = dot(point.gradient, d)
         return cls(problem, d, Trial(0.0, point.x, point.value, point.gradient, slope, True), c1, c2, condition)
 
     def at(self, alpha: float) -> Trial:
         """One evaluation of value and gradient at x + αd."""
         x = self.start.x + alpha * self.d
         f, g = self.problem.value_and_gradient(x)
-        slope = float(g @ self.d)
+        slope = dot(g, self.d)
         return Trial(alpha, x, f, g, slope, math.isfinite(f) and math.isfinite(slope) and all_finite(x))
 
     @property

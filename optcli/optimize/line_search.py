@@ -10,6 +10,7 @@ from optcli.optimize.hager_zhang import hager_zhang
 from optcli.optimize.iterate import Array, Point
 from optcli.optimize.line import Condition, Line, Proposals, Trial
 from optcli.optimize.more_thuente import more_thuente
+from optcli.optimize.products import dot
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
@@ -55,7 +56,7 @@ def exact(line: Line, alpha: float) -> Proposals:
     Thuente's search goes on from it.
     """
     if line.problem.curved:
-        curvature = float(line.d @ line.problem.hvp(line.start.x, line.d))
+        curvature = dot(line.d, line.problem.hvp(line.start.x, line.d))
         if curvature > 0.0 and 0.0 < -line.start.slope / curvature < math.inf:
             alpha = -line.start.slope / curvature
     yield from more_thuente(line, alpha)

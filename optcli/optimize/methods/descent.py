@@ -13,6 +13,7 @@ from optcli.optimize.iterate import Array, Iterate, Point, State, lower
 from optcli.optimize.line import Trial
 from optcli.optimize.line_search import NOISE, SEARCHES, search
 from optcli.optimize.methods.method import Method, Words, parameter
+from optcli.optimize.products import dot, norm
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
@@ -41,9 +42,9 @@ class Step(NamedTuple):
         yᵀs/‖s‖² ≥ ε·‖g‖^a, which depends on the units of x and f. In its place stands yᵀs ≥ ε·|gᵀs|, free of units; a
         step with Wolfe's condition has (1 − c2)·|gᵀs| and more.
         """
-        ys = float(self.y @ self.s)
-        least = CAUTION * abs(self.trial.alpha * float(self.before.gradient @ self.d))
-        rounding = ULP * math.sqrt(float(self.y @ self.y) * float(self.s @ self.s))
+        ys = dot(self.y, self.s)
+        least = CAUTION * abs(self.trial.alpha * dot(self.before.gradient, self.d))
+        rounding = ULP * norm(self.y) * norm(self.s)
         return ys if ys >= least and ys > rounding else 0.0
 
 
@@ -122,8 +123,8 @@ def first_length(point: Point) -> float:
     size = point.gradient_norm
     if not 0.0 < size < math.inf:
         return 0.0
-    length = float(np.linalg.norm(point.gradient / size))  # nothing overflows
-    reach = max(1.0, float(np.linalg.norm(point.x))) / length
+    length = norm(point.gradient / size)  # nothing overflows
+    reach = max(1.0, norm(point.x)) / length
     return min(max(2.0 * abs(point.value) / size / length**2, SHORTEST * reach), reach) / size
 
 
@@ -142,5 +143,5 @@ def _numbers(numbers: Array, iterate: Iterate, after: Point, step: Step) -> Arra
     best = iterate.best
     gains = best is None or after.value < best.value - NOISE * abs(best.value) or after.gradient_norm < smallest
     if step.curvature:
-        scale = step.curvature / float(step.y @ step.y)
+        scale = step.curvature / dot(step.y, step.y)
     return np.array([0.0 if gains else idle + 1.0, min(smallest, after.gradient_norm), scale])
