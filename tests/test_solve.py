@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 
 from optcli.errors import UsageError
-from optcli.optimize.methods import METHODS, make
+from optcli.optimize.methods import METHODS, find, make
+from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.solve import Iterate, Point, Problem, Result, Silent, Status, Stop, exit_code, solve
 from optcli.optimize.verdict import judge
+
+FIRST_ORDER = [name for name in METHODS if issubclass(find(name), FirstOrder)]
 
 
 @dataclass(frozen=True)
@@ -487,7 +490,7 @@ def bowl(x: Any) -> tuple[float, Any]:
     return float(shift @ shift), 2 * shift
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", FIRST_ORDER)
 @pytest.mark.parametrize(
     ("lower", "upper", "minimizer"),
     [

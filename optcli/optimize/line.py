@@ -73,8 +73,8 @@ class Line:
         return self.start.f + UNRESOLVED * abs(self.start.f)
 
     def decreases(self, trial: Trial) -> bool:
-        """Sufficient decrease, told by values."""
-        return trial.finite and trial.f <= self.start.f + self.c1 * trial.alpha * self.start.slope
+        """Sufficient decrease, told by values: a difference of them, as φ(0) would swallow a short step's due."""
+        return trial.finite and trial.f - self.start.f <= self.c1 * trial.alpha * self.start.slope
 
     def accepts(self, trial: Trial) -> bool:
         """Whether the condition holds, or its approximate form where that counts."""

@@ -86,11 +86,11 @@ def search(word: str, problem: Problem, point: Point, d: Array, alpha: float, c1
     falls, flat = 0, False
     for _ in range(MOST):
         trial = line.at(alpha)
-        if line.accepts(trial):
+        flat = line.unchanged(trial)
+        if not flat and line.accepts(trial):
             return Found("found", trial, trial)
         if not trial.finite and (lowest.f <= BOTTOM or (trial.f == -math.inf and problem.overflow(trial.x))):
             return Found("unbounded", trial, lowest)
-        flat = line.unchanged(trial)
         falls = falls + 1 if trial.f < lowest.f and trial.alpha > lowest.alpha else 0
         if trial.finite and trial.f < lowest.f:
             lowest = trial
