@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 
 from optcli.errors import UsageError
-from optcli.optimize.methods import METHODS, make
+from optcli.optimize.methods import METHODS, find, make
+from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.solve import Iterate, Point, Problem, Result, Silent, Status, Stop, exit_code, solve
 from optcli.optimize.verdict import judge
+
+FIRST_ORDER = [name for name in METHODS if issubclass(find(name), FirstOrder)]
 
 
 @dataclass(frozen=True)
@@ -487,10 +490,14 @@ def bowl(x: Any) -> tuple[float, Any]:
     return float(shift @ shift), 2 * shift
 
 
+<<<<<<< HEAD
 GOOD = {"adagrad": {"lr": 1.0}, "adamw": {"weight_decay": 0.0}}  # what they need to come to the minimum of f
 
 
 @pytest.mark.parametrize("name", METHODS)
+=======
+@pytest.mark.parametrize("name", FIRST_ORDER)
+>>>>>>> curved
 @pytest.mark.parametrize(
     ("lower", "upper", "minimizer"),
     [

@@ -21,7 +21,12 @@ def hager_zhang(line: Line, alpha: float) -> Proposals:
     minimizer of φ. A trial that is not finite counts as one where φ is too high. Ends only when the interval cannot
     shrink any more.
     """
-    found = yield from _bracket(line, alpha)
+    yield from by_slopes(line, (yield alpha))
+
+
+def by_slopes(line: Line, first: Trial) -> Proposals:
+    """The same from a trial that is made already."""
+    found = yield from _bracket(line, first)
     while found is not None:
         a, b = found
         found = yield from _secant2(line, a, b)
@@ -31,11 +36,10 @@ def hager_zhang(line: Line, alpha: float) -> Proposals:
             return
 
 
-def _bracket(line: Line, alpha: float) -> Generator[float, Trial, Interval | None]:
-    """B0–B3: from α on, longer and longer, until the slope turns or the value rises."""
+def _bracket(line: Line, c: Trial) -> Generator[float, Trial, Interval | None]:
+    """B0–B3: from the trial c on, longer and longer, until the slope turns or the value rises."""
     a, wall = line.start, math.inf
     while True:
-        c = yield alpha
         if not c.finite and a is not line.start:  # a goes down towards a wall: closer to it, by halves
             wall = c.alpha
         elif not c.finite or (c.slope < 0.0 and c.f > line.ceiling):
@@ -47,6 +51,7 @@ def _bracket(line: Line, alpha: float) -> Generator[float, Trial, Interval | Non
         alpha = min(GROWTH * a.alpha, 0.5 * (a.alpha + wall))
         if not a.alpha < alpha < wall:
             return None
+        c = yield alpha
 
 
 def _inside(line: Line, a: Trial, b: Trial) -> Generator[float, Trial, Interval | None]:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from optcli.optimize.iterate import Array, Point, all_finite
+from optcli.optimize.products import dot
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
 
 UNRESOLVED = 1e-10  # ε of ε_k = ε·|f|, Hager & Zhang (2005) section 4; theirs is 1e-6, see Line
+NOISE = 1e-15  # of the size of f may be its rounding alone: some 4 ulp
 Condition: TypeAlias = Literal["armijo", "weak", "strong"]
 
 
@@ -42,8 +44,9 @@ class Line:
     Near a minimizer, differences of f are rounded away long before those of g. Hager & Zhang's approximate Wolfe
     conditions, SIAM J. Optim. 16 (2005) section 4, put slopes in place of values: for a quadratic φ,
     φ'(α) ≤ (2·c1 − 1)·φ'(0) is sufficient decrease. They count where φ(α) ≤ φ(0) + ε_k; for armijo and strong,
-    which promise a decrease that can be seen, only where |φ(α) − φ(0)| ≤ ε_k. An ε of 1e-6 would let f rise by as
-    much at each step; ours covers the rounding of an f whose terms cancel to a hundred-thousandth of their size.
+    which promise a decrease that can be seen, only where that is `unresolved`. An ε of 1e-6 would let f rise by as
+    much at each step; ours covers the rounding of an f whose terms cancel to a hundred-thousandth of their size. For
+    an f that fell to 0, ε_k is at least the rounding of the `size` it had lately.
     """
 
     problem: Problem
@@ -52,28 +55,36 @@ class Line:
     c1: float
     c2: float
     condition: Condition
+    size: float = 0.0  # how large |f| was lately
 
     @classmethod
-    def along(cls, problem: Problem, point: Point, d: Array, c1: float, c2: float, condition: Condition) -> Line:
+    def along(
+        cls, problem: Problem, point: Point, d: Array, c1: float, c2: float, condition: Condition, size: float
+    ) -> Line:
         """No evaluation: the point has been evaluated."""
-        slope = float(point.gradient @ d)
-        return cls(problem, d, Trial(0.0, point.x, point.value, point.gradient, slope, True), c1, c2, condition)
+        start = Trial(0.0, point.x, point.value, point.gradient, dot(point.gradient, d), True)
+        return cls(problem, d, start, c1, c2, condition, size)
 
     def at(self, alpha: float) -> Trial:
         """One evaluation of value and gradient at x + αd."""
         x = self.start.x + alpha * self.d
         f, g = self.problem.value_and_gradient(x)
-        slope = float(g @ self.d)
+        slope = dot(g, self.d)
         return Trial(alpha, x, f, g, slope, math.isfinite(f) and math.isfinite(slope) and all_finite(x))
+
+    @property
+    def noise(self) -> float:
+        """ε_k."""
+        return max(UNRESOLVED * abs(self.start.f), NOISE * self.size)
 
     @property
     def ceiling(self) -> float:
         """φ(0) + ε_k: up to it f may have risen by rounding alone."""
-        return self.start.f + UNRESOLVED * abs(self.start.f)
+        return self.start.f + self.noise
 
     def decreases(self, trial: Trial) -> bool:
-        """Sufficient decrease, told by values."""
-        return trial.finite and trial.f <= self.start.f + self.c1 * trial.alpha * self.start.slope
+        """Sufficient decrease, told by values: a difference of them, as φ(0) would swallow a short step's due."""
+        return trial.finite and trial.f - self.start.f <= self.c1 * trial.alpha * self.start.slope
 
     def accepts(self, trial: Trial) -> bool:
         """Whether the condition holds, or its approximate form where that counts."""
@@ -81,14 +92,16 @@ class Line:
         if not trial.finite:
             return False
         if not self.decreases(trial):
-            close = trial.f <= self.ceiling and (
-                self.condition == "weak" or first.f - trial.f <= self.ceiling - first.f
-            )
+            close = trial.f <= self.ceiling if self.condition == "weak" else self.unresolved(trial)
             if not close or slope > (2.0 * self.c1 - 1.0) * first.slope:
                 return False
         if self.condition == "armijo":
             return True
         return slope >= self.c2 * first.slope and (self.condition == "weak" or slope <= -self.c2 * first.slope)
+
+    def unresolved(self, trial: Trial) -> bool:
+        """Whether φ(α) − φ(0), and α·φ'(0) that it comes from, are within ε_k and may be rounding alone."""
+        return abs(trial.f - self.start.f) <= self.noise and -trial.alpha * self.start.slope <= self.noise
 
     def unchanged(self, trial: Trial) -> bool:
         """Whether the step is so short that rounding leaves x as it was."""

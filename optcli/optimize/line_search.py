@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from optcli.optimize.hager_zhang import hager_zhang
 from optcli.optimize.iterate import Array, Point
-from optcli.optimize.line import Condition, Line, Proposals, Trial
+from optcli.optimize.line import NOISE, Condition, Line, Proposals, Trial
 from optcli.optimize.more_thuente import more_thuente
+from optcli.optimize.products import dot
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
@@ -19,7 +20,6 @@ LEAST_CUT, MOST_CUT = 0.1, 0.5  # backtracking keeps between these parts of α, 
 PLAIN = 8  # trials by which a ray that only goes down is followed at the strategy's own pace
 LEAP = 1e300  # the longest leap on such a ray
 BOTTOM = -1e100  # a value below it on the way to overflow: no minimum that doubles could tell
-NOISE = 1e-15  # of |f| may be its rounding alone: some 4 ulp
 
 End: TypeAlias = Literal["found", "lower", "rounding", "failed", "unbounded"]
 
@@ -55,7 +55,7 @@ def exact(line: Line, alpha: float) -> Proposals:
     Thuente's search goes on from it.
     """
     if line.problem.curved:
-        curvature = float(line.d @ line.problem.hvp(line.start.x, line.d))
+        curvature = dot(line.d, line.problem.hvp(line.start.x, line.d))
         if curvature > 0.0 and 0.0 < -line.start.slope / curvature < math.inf:
             alpha = -line.start.slope / curvature
     yield from more_thuente(line, alpha)
@@ -69,14 +69,18 @@ SEARCHES: dict[str, tuple[Callable[[Line, float], Proposals], Condition]] = {
 }
 
 
-def search(word: str, problem: Problem, point: Point, d: Array, alpha: float, c1: float, c2: float) -> Found:
+def search(
+    word: str, problem: Problem, point: Point, d: Array, alpha: float, c1: float, c2: float, size: float = 0.0
+) -> Found:
     """A step length along d, shape (n,), from an evaluated point by the search `word`; alpha > 0 is tried first.
+
+    c1, c2, and `size`, how large f was lately, are explained at Line.
 
     Each trial costs one evaluation of value and gradient, and none is made twice. Trials that are not finite shorten
     the step. On a ray that goes down and down the pace is squared, until it turns or overflows.
     """
     propose, condition = SEARCHES[word]
-    line = Line.along(problem, point, d, c1, c2, condition)
+    line = Line.along(problem, point, d, c1, c2, condition, size)
     start = lowest = line.start
     if not (-math.inf < start.slope < 0.0 and 0.0 < alpha < math.inf):
         return Found("failed", start, start)
@@ -85,11 +89,11 @@ def search(word: str, problem: Problem, point: Point, d: Array, alpha: float, c1
     falls, flat = 0, False
     for _ in range(MOST):
         trial = line.at(alpha)
-        if line.accepts(trial):
+        flat = line.unchanged(trial)
+        if not flat and line.accepts(trial):
             return Found("found", trial, trial)
         if not trial.finite and (lowest.f <= BOTTOM or (trial.f == -math.inf and problem.overflow(trial.x))):
             return Found("unbounded", trial, lowest)
-        flat = line.unchanged(trial)
         falls = falls + 1 if trial.f < lowest.f and trial.alpha > lowest.alpha else 0
         if trial.finite and trial.f < lowest.f:
             lowest = trial

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from optcli.optimize.hager_zhang import by_slopes
 from optcli.optimize.line import Line, Proposals
 
 NEAREST, FARTHEST = 1.1, 4.0  # an extrapolation goes on by this many times the last stretch, as in MINPACK-2's dcsrch
@@ -26,7 +27,8 @@ def more_thuente(line: Line, alpha: float) -> Proposals:
     hold somewhere between them. While no trial has had sufficient decrease and an upward slope, one that is lower
     without sufficient decrease is placed by ψ(α) = φ(α) − φ(0) − c1·α·φ'(0) in place of φ, as in the authors' code
     of MINPACK-2, and the counts of the paper's tables come out. A trial that is not finite bounds the search from
-    above. Ends when the interval cannot shrink any more.
+    above. From a trial on whose value rounding may hide, Hager and Zhang's search goes on, which asks slopes alone.
+    Ends when the interval cannot shrink any more.
     """
     tilt = line.c1 * line.start.slope
     best, other = line.start, line.start
@@ -40,6 +42,9 @@ def more_thuente(line: Line, alpha: float) -> Proposals:
             if alpha in (best.alpha, wall):
                 return
             continue
+        if line.unresolved(trial):  # values would mislead
+            yield from by_slopes(line, trial)
+            return
         if auxiliary and line.decreases(trial) and trial.slope >= 0.0:
             auxiliary = False
         shift = tilt if auxiliary and trial.f <= best.f and not line.decreases(trial) else 0.0

@@ -10,6 +10,7 @@ import numpy as np
 from optcli.optimize.iterate import Array, Point, State
 from optcli.optimize.methods.descent import Descent, Step, line_search
 from optcli.optimize.methods.method import Whole, Words, parameter
+from optcli.optimize.products import dot
 
 FLOOR = 0.4  # η in the truncation of β, Hager & Zhang 2013 and CG_DESCENT from version 5 on
 
@@ -61,19 +62,19 @@ class ConjugateGradients(Descent):
         if self.restart and since >= self.restart * len(d):
             return self.forget(before)
         following = self.coefficient(before.gradient, trial.g, d, step.y) * d - trial.g
-        slope = float(following @ trial.g)
+        slope = dot(following, trial.g)
         if not -np.inf < slope < 0.0:
             return self.forget(before)
-        return np.array([since, trial.alpha * float(before.gradient @ d) / slope]), following
+        return np.array([since, trial.alpha * dot(before.gradient, d) / slope]), following
 
     def coefficient(self, g: Array, after: Array, d: Array, y: Array) -> float:
         """β_k from g_k, g_{k+1}, d_k and y."""
         if self.beta == "fletcher_reeves":
-            return float(after @ after) / float(g @ g)
+            return dot(after, after) / dot(g, g)
         if self.beta == "polak_ribiere_plus":
-            return max(0.0, float(after @ y) / float(g @ g))
-        dy = float(d @ y)
+            return max(0.0, dot(after, y) / dot(g, g))
+        dy = dot(d, y)
         if dy <= 0.0:  # without Wolfe's condition; the formula's guarantee of descent needs dᵀy ≠ 0 only
             return 0.0
-        beta = (float(y @ after) - 2.0 * float(y @ y) / dy * float(d @ after)) / dy
-        return max(beta, FLOOR * float(d @ g) / float(d @ d))
+        beta = (dot(y, after) - 2.0 * dot(y, y) / dy * dot(d, after)) / dy
+        return max(beta, FLOOR * dot(d, g) / dot(d, d))

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from optcli.optimize.iterate import Array, Iterate, Point, State, lower
-from optcli.optimize.line import Trial
-from optcli.optimize.line_search import NOISE, SEARCHES, search
+from optcli.optimize.line import NOISE, Trial
+from optcli.optimize.line_search import SEARCHES, search
 from optcli.optimize.methods.method import Method, Words, parameter
+from optcli.optimize.products import dot, norm
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
 
 PATIENCE = 10  # steps in a row that gain nothing, after which only rounding is left
+DECAY = 0.7  # Δ of Hager & Zhang (2006): how much an earlier |f| counts
 SHORTEST = 1e-3  # the first step goes this part of the reach of `first_length` at least
 HUGE = 1e150  # an entry whose square is near overflow
 CAUTION = 1e-6  # ε of Li & Fukushima, see Step.curvature
@@ -41,9 +43,9 @@ class Step(NamedTuple):
         yᵀs/‖s‖² ≥ ε·‖g‖^a, which depends on the units of x and f. In its place stands yᵀs ≥ ε·|gᵀs|, free of units; a
         step with Wolfe's condition has (1 − c2)·|gᵀs| and more.
         """
-        ys = float(self.y @ self.s)
-        least = CAUTION * abs(self.trial.alpha * float(self.before.gradient @ self.d))
-        rounding = ULP * math.sqrt(float(self.y @ self.y) * float(self.s @ self.s))
+        ys = dot(self.y, self.s)
+        least = CAUTION * abs(self.trial.alpha * dot(self.before.gradient, self.d))
+        rounding = ULP * norm(self.y) * norm(self.s)
         return ys if ys >= least and ys > rounding else 0.0
 
 
@@ -52,9 +54,12 @@ class Descent(Method):
     """A method given by its memory, the direction that follows from it, and what a step changes in it.
 
     The state is (numbers, *memory), numbers = [steps in a row that gained nothing, smallest gradient norm so far, the
-    last yᵀs/yᵀy or 0]. A step gains something if it lowers the value by more than its rounding or the smallest gradient
-    norm. Rounding has ended the run after PATIENCE steps in a row without gain, and where the search finds nothing even
-    from an empty memory.
+    last yᵀs/yᵀy or 0, Q, C]. Q and C make a mean of |f| over the last steps, Hager & Zhang, ACM TOMS 32 (2006):
+    Q ← 1 + 0.7·Q, C ← C + (|f| − C)/Q.
+
+    A step gains something if it lowers the value by more than its rounding, or the smallest gradient norm. Rounding
+    has ended the run after PATIENCE steps in a row without gain, and where the search finds nothing even from an empty
+    memory.
     """
 
     bounded: ClassVar[bool] = False
@@ -82,7 +87,9 @@ class Descent(Method):
     def init(self, problem: Problem, start: Array) -> Iterate:
         """The evaluated start."""
         point = Point.at(problem, 0, problem.project(start))
-        return Iterate.start(point, (np.array([0.0, point.gradient_norm, 0.0]), *self.forget(point)))
+        return Iterate.start(
+            point, (np.array([0.0, point.gradient_norm, 0.0, 1.0, abs(point.value)]), *self.forget(point))
+        )
 
     def step(self, problem: Problem, iterate: Iterate) -> Iterate:
         """The iterate after one more step, or the same one under the next number once rounding has ended the run."""
@@ -92,7 +99,7 @@ class Descent(Method):
             return _stay(iterate)
         while True:
             d, alpha = _steepest(point, float(numbers[2])) if self.blank(memory) else self.direction(memory, point)
-            found = search(self.line_search, problem, point, d, alpha, self.c1, self.c2)
+            found = search(self.line_search, problem, point, d, alpha, self.c1, self.c2, float(numbers[4]))
             if found.end not in ("rounding", "failed"):
                 break
             if self.blank(memory):
@@ -122,8 +129,8 @@ def first_length(point: Point) -> float:
     size = point.gradient_norm
     if not 0.0 < size < math.inf:
         return 0.0
-    length = float(np.linalg.norm(point.gradient / size))  # nothing overflows
-    reach = max(1.0, float(np.linalg.norm(point.x))) / length
+    length = norm(point.gradient / size)  # nothing overflows
+    reach = max(1.0, norm(point.x)) / length
     return min(max(2.0 * abs(point.value) / size / length**2, SHORTEST * reach), reach) / size
 
 
@@ -138,9 +145,11 @@ def _stay(iterate: Iterate) -> Iterate:
 
 
 def _numbers(numbers: Array, iterate: Iterate, after: Point, step: Step) -> Array:
-    idle, smallest, scale = numbers
+    idle, smallest, scale, weight, size = numbers
     best = iterate.best
     gains = best is None or after.value < best.value - NOISE * abs(best.value) or after.gradient_norm < smallest
     if step.curvature:
-        scale = step.curvature / float(step.y @ step.y)
-    return np.array([0.0 if gains else idle + 1.0, min(smallest, after.gradient_norm), scale])
+        scale = step.curvature / dot(step.y, step.y)
+    weight = 1.0 + DECAY * weight
+    size += (abs(after.value) - size) / weight
+    return np.array([0.0 if gains else idle + 1.0, min(smallest, after.gradient_norm), scale, weight, size])

@@ -9,6 +9,7 @@ import numpy as np
 from optcli.optimize.iterate import Array, Point, State
 from optcli.optimize.methods.descent import Descent, Step, line_search
 from optcli.optimize.methods.method import Whole, parameter
+from optcli.optimize.products import dot
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,10 @@ def inverse_times(memory: State, v: Array) -> Array:
     newest_first = list(zip(curvatures[:k].tolist(), pairs[:k], pairs[m : m + k], strict=True))
     q, part, a = v.copy(), np.empty_like(v), []
     for ys, s, y in newest_first:
-        a.append(float(s @ q) / ys)
+        a.append(dot(s, q) / ys)
         q -= np.multiply(y, a[-1], out=part)
     ys, _, y = newest_first[0]
-    q *= ys / float(y @ y)
+    q *= ys / dot(y, y)
     for (ys, s, y), ai in zip(reversed(newest_first), reversed(a), strict=True):
-        q += np.multiply(s, ai - float(y @ q) / ys, out=part)
+        q += np.multiply(s, ai - dot(y, q) / ys, out=part)
     return q

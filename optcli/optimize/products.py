@@ -1,0 +1,34 @@
+"""Inner products whose digits depend on the vectors alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from optcli.optimize.iterate import Array, largest_entry
+
+BLOCK = 4096  # entries; BLAS splits a product among threads, as many as there are, from 10,000 on
+
+
+def dot(a: Array, b: Array) -> float:
+    """aᵀb of two contiguous vectors, shape (n,).
+
+    A long one is added up by blocks. BLAS alone would add in an order that depends on the number of cores, so that a
+    run resumed elsewhere would not have the digits of the first, and its threads would wait for each other.
+    """
+    n = len(a)
+    if n <= BLOCK:
+        return float(a @ b)
+    whole = n - n % BLOCK
+    blocks = np.vecdot(a[:whole].reshape(-1, BLOCK), b[:whole].reshape(-1, BLOCK))
+    return float(np.add.reduce(blocks)) + float(a[whole:] @ b[whole:])
+
+
+def norm(a: Array) -> float:
+    """‖a‖₂, also where aᵀa would overflow or vanish."""
+    square = dot(a, a)
+    if 1e-280 < square < math.inf:
+        return math.sqrt(square)
+    size = largest_entry(a)
+    return size * math.sqrt(dot(a / size, a / size)) if 0.0 < size < math.inf else size
