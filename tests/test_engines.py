@@ -67,7 +67,6 @@ def test_auto_takes_what_is_done_first_where_the_digits_are_the_same(words: tupl
     assert engine_of(words) == engine
 
 
-<<<<<<< HEAD
 SHARED = [
     *({"schedule": schedule} for schedule in SCHEDULES),
     *({"schedule": schedule, "power": power} for schedule in ("inverse", "polynomial") for power in (0.5, 2.0)),
@@ -82,11 +81,6 @@ def test_a_method_that_is_exact_uses_nothing_else(name: str, settings: dict[str,
     if not issubclass(find(name), FirstOrder):
         return
     method = make(name, settings)
-=======
-@pytest.mark.parametrize("name", [name for name in METHODS if issubclass(find(name), FirstOrder)])
-def test_a_method_that_is_exact_uses_nothing_else(name: str) -> None:
-    method = make(name, {})
->>>>>>> curved
     assert isinstance(method, FirstOrder)
     if not method.elementwise:  # numpy does it on either engine
         assert method.exact

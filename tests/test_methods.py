@@ -192,15 +192,11 @@ class Node:
         return Node.combine(operator.neg, self)
 
 
-<<<<<<< HEAD
 FIRST = [name for name in METHODS if issubclass(find(name), FirstOrder)]
 TRACED = [name for name in FIRST if first_order(name, {}).elementwise]
 
 
 @pytest.mark.parametrize("name", TRACED)
-=======
-@pytest.mark.parametrize("name", FIRST_ORDER)
->>>>>>> curved
 def test_update_runs_on_nodes_to_the_same_digits(name: str) -> None:
     method = first_order(name, {})
     x, g = 0.7, -1.3
@@ -213,11 +209,7 @@ def test_update_runs_on_nodes_to_the_same_digits(name: str) -> None:
     assert [each.run() for each in got_state] == [float(each[0]) for each in want_state]  # type: ignore[attr-defined]
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("name", FIRST)
-=======
-@pytest.mark.parametrize("name", FIRST_ORDER)
->>>>>>> curved
 def test_update_is_pure(name: str) -> None:
     method = first_order(name, {})
     x, g = np.array([1.0, -2.0]), np.array(G[0])
@@ -235,11 +227,7 @@ def test_update_is_pure(name: str) -> None:
 WRONG = [
     ("adma", {}, "there is no method 'adma'", "Did you mean adam"),
     ("GD", {}, "there is no method 'GD'", "Did you mean gd?"),
-<<<<<<< HEAD
     ("zzz", {}, "there is no method 'zzz'", f"The methods are {', '.join(METHODS)}."),
-=======
-    ("zzz", {}, "there is no method 'zzz'", "The methods are gd, momentum, nesterov, adam"),
->>>>>>> curved
     ("a\x1b[2J", {}, "'a\\x1b[2J'", ""),
     ("adam", {"beta_1": 0.5}, "method adam has no field 'beta_1'", "beta1"),
     ("gd", {"zzz": 1}, "method gd has no field 'zzz'", "Its fields are lr, schedule, "),

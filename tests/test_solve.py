@@ -490,14 +490,10 @@ def bowl(x: Any) -> tuple[float, Any]:
     return float(shift @ shift), 2 * shift
 
 
-<<<<<<< HEAD
 GOOD = {"adagrad": {"lr": 1.0}, "adamw": {"weight_decay": 0.0}}  # what they need to come to the minimum of f
 
 
-@pytest.mark.parametrize("name", METHODS)
-=======
 @pytest.mark.parametrize("name", FIRST_ORDER)
->>>>>>> curved
 @pytest.mark.parametrize(
     ("lower", "upper", "minimizer"),
     [

@@ -145,9 +145,11 @@ def spectrum(H: Array, others: list[Array]) -> Spectrum | None:
     doubt = MARGIN * n * EPS * size
     for other in others:
         change = (d[:, None] * (other - H)) * d
-        doubt = (
-            max(doubt, MARGIN * largest_entry(np.linalg.eigvalsh(change))) if np.isfinite(change).all() else math.inf
-        )
+        if not np.isfinite(change).all():
+            doubt = math.inf
+        else:
+            spread: Array = np.linalg.eigvalsh(change)
+            doubt = max(doubt, MARGIN * largest_entry(spread))
     plain = np.linalg.eigvalsh(H)
     smallest, largest = float(plain[0]), float(plain[-1])
     if scaled[0] > doubt:  # positive definite: the inverse knows its smallest eigenvalue to all digits

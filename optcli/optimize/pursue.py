@@ -98,7 +98,7 @@ def pursue(
     began = stop.clock()
     while True:
         result = solve(problem, method, start, _rest(stop, began), watch)
-        stop = replace(stop, scale=None)  # later legs begin anew
+        stop = replace(stop, scale=result.scale)  # that of the first start, for all legs
         end = judge(problem, method, result)
         verdict = end.verdict
         done = end.status not in ENDED or verdict.good or verdict.kind in LASTING

@@ -73,6 +73,7 @@ class Result:
     message: str
     iterate: Iterate  # the last
     point: Point  # the one reported: the last for completed and converged, else the lowest finite one, else the start
+    scale: float  # of the tolerance, see stop.Check
     tolerance: float  # T of contract §2 at that point, whether it was active or not
     counts: Counts
     seconds: float
@@ -109,6 +110,7 @@ def solve(problem: Problem, method: Method, start: Array | Iterate, stop: Stop, 
             message=ending.message,
             iterate=iterate,
             point=point,
+            scale=check.scale,
             tolerance=check.tolerance(point.value),
             counts=replace(problem.counts),
             seconds=stop.clock() - began,
