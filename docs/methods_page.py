@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from optcli.optimize.auto import DENSE, SIMPLEX
+from optcli.optimize.auto import DENSE, FEW, SIMPLEX
 from optcli.optimize.methods import METHODS, describe
 
 PAGE = Path(__file__).resolve().parent / "methods.md"
@@ -16,9 +16,9 @@ HEAD = f"""\
 `--method NAME` takes one of these, `--lr` its learning rate where it has one, `--set FIELD=VALUE` any other field;
 `optcli methods NAME` shows the same as here. This page is made by `docs/methods_page.py` from the methods themselves.
 
-Without `--method`, **auto** takes gd where a learning rate is given. Else it goes by the function: up to {DENSE}
-variables newton, or projected_newton with bounds; beyond, lbfgs, or lbfgsb with bounds; bfgs or lbfgsb where the
-function has kinks. Where a method gets no further and the point is no minimum, the next one goes on from there: the
+Without `--method`, **auto** takes gd where a learning rate is given. Else it goes by the function: up to {FEW}
+variables newton, up to {DENSE} bfgs, or projected_newton with bounds; beyond, lbfgs, or lbfgsb with bounds; bfgs or
+lbfgsb where the function has kinks. Where a method gets no further and the point is no minimum, the next one goes on from there: the
 other of the pair, and nelder_mead up to {SIMPLEX} variables. What was taken, and why, stands in the first lines and in
 the JSON's `legs`. From a saddle auto goes on downhill (`--no-escape`: it stays).
 

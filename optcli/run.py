@@ -147,7 +147,8 @@ def _in_units(
     problem = problems.of(chosen.methods[0])
     if course.units is None:
         with np.errstate(all="ignore"):
-            course.units = units(problem, problem.project(ready.start))
+            # a Hessian at the start costs nothing where the method begins with it
+            course.units = units(problem, problem.project(ready.start), chosen.methods[0].curved)
     c = course.units
     if (c == 1.0).all():
         return chosen, ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 NAME = "auto"
-DENSE = 200  # variables up to which a Hessian and its factors cost little beside what it saves
+FEW = 5  # variables up to which a Hessian, a gradient for each, saves more evaluations than it costs
+DENSE = 200  # variables up to which a full matrix costs little beside the evaluations
 SIMPLEX = 12  # variables up to which a simplex of values gets somewhere
 
 
@@ -26,6 +27,9 @@ def plan(size: int, bounded: bool, smooth: bool, lr_given: bool) -> Plan:
         first = ("lbfgsb",) if bounded else ("bfgs",) if size <= DENSE else ("lbfgs",)
         return Plan((*first, "nelder_mead") if size <= SIMPLEX else first, kind)
     if size <= DENSE:
-        methods = ("projected_newton", "lbfgsb") if bounded else ("newton", "bfgs")
+        if bounded:
+            methods: tuple[str, ...] = ("projected_newton", "lbfgsb")
+        else:
+            methods = ("newton", "bfgs") if size <= FEW else ("bfgs", "newton")
         return Plan((*methods, "nelder_mead") if size <= SIMPLEX else methods, kind)
     return Plan(("lbfgsb", "projected_newton") if bounded else ("lbfgs", "newton"), kind)

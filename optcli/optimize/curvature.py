@@ -148,7 +148,7 @@ def spectrum(H: Array, others: list[Array]) -> Spectrum | None:
         if not np.isfinite(change).all():
             doubt = math.inf
         else:
-            spread: Array = np.linalg.eigvalsh(change)
+            spread = np.asarray(np.linalg.eigvalsh(change), dtype=np.float64)
             doubt = max(doubt, MARGIN * largest_entry(spread))
     plain = np.linalg.eigvalsh(H)
     smallest, largest = float(plain[0]), float(plain[-1])

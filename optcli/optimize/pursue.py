@@ -18,7 +18,8 @@ from optcli.optimize.verdict import Verdict
 
 MOST_ESCAPES = 20
 FIRST = 1e-3  # of max(1, largest |x|): the first displacement from a saddle
-HALVINGS, DOUBLINGS = 30, 60
+LEAST_DROP = 1e-12  # of max(1, |f|): what is lower by less may be rounding
+HALVINGS, DOUBLINGS = 8, 60
 GIVES_UP = (Status.STALLED, Status.FAILED)
 ENDED = (Status.CONVERGED, *GIVES_UP)
 LASTING = ("unbounded", "nonfinite")  # verdicts that no further leg could better
@@ -130,7 +131,7 @@ def descended(problem: Problem, point: Point, direction: Array) -> Array | None:
         trials = [problem.project(point.x + sign * alpha * direction) for sign in (1.0, -1.0)]
         values = [problem.value(x) for x in trials]
         best = int(np.nanargmin(values)) if not np.isnan(values).all() else 0
-        if values[best] < point.value:
+        if values[best] < point.value - LEAST_DROP * max(1.0, abs(point.value)):
             return _further(problem, point.x, trials[best], values[best])
     return None
 

@@ -18,12 +18,12 @@ MOST_CURVED = 200  # variables up to which a Hessian at the start costs little
 MOST_RATIO = 1e12  # what is further apart is cut: a curvature that is nearly zero tells no size
 
 
-def units(problem: Problem, start: Array) -> Array:
+def units(problem: Problem, start: Array, curved: bool = True) -> Array:
     """What each variable is measured in, shape (n,), powers of two; all 1 where they are alike.
 
     From the curvature along each axis at the start, 1/√|h_ii|, the length on which a gradient changes by one unit
     (Dennis & Schnabel, Numerical Methods for Unconstrained Optimization, 1983, section 7.1, with second derivatives for
-    typical sizes); where it is zero or not finite, from the width of the bounds, or from the start.
+    typical sizes); where it is zero or not finite, or no Hessian is wanted (`curved`), from the width of the bounds, or from the start.
     """
     n = start.size
     sizes = np.ones(n)
@@ -31,7 +31,7 @@ def units(problem: Problem, start: Array) -> Array:
     if problem.lower is not None and problem.upper is not None:
         width = problem.upper - problem.lower
         sizes = np.where(np.isfinite(width) & (width > 0.0), width, sizes)
-    if problem.curved and n <= MOST_CURVED:
+    if curved and problem.curved and n <= MOST_CURVED:
         diagonal = np.abs(np.diagonal(problem.hessian(start)))
         known = np.isfinite(diagonal) & (diagonal > 0.0)
         if known.all():  # sizes of two kinds do not compare
