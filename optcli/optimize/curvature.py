@@ -146,7 +146,9 @@ def spectrum(H: Array, others: list[Array]) -> Spectrum | None:
     for other in others:
         change = (d[:, None] * (other - H)) * d
         doubt = (
-            max(doubt, MARGIN * largest_entry(np.linalg.eigvalsh(change))) if np.isfinite(change).all() else math.inf
+            max(doubt, MARGIN * float(np.max(np.abs(np.linalg.eigvalsh(change)))))
+            if np.isfinite(change).all()
+            else math.inf
         )
     plain = np.linalg.eigvalsh(H)
     smallest, largest = float(plain[0]), float(plain[-1])
