@@ -49,10 +49,11 @@ class Judging:
     def __post_init__(self) -> None:
         x, g, problem = self.point.x, self.point.gradient, self.problem
         held = np.zeros(len(x), dtype=bool)
+        near = np.minimum(self.tolerance, NEAR * np.maximum(1.0, np.abs(x)))  # the projected gradient is no longer
         if problem.lower is not None:
-            held |= (x <= problem.lower) & (g > self.tolerance)
+            held |= (x - problem.lower <= near) & (g > self.tolerance)
         if problem.upper is not None:
-            held |= (x >= problem.upper) & (g < -self.tolerance)
+            held |= (problem.upper - x <= near) & (g < -self.tolerance)
         if problem.lower is not None and problem.upper is not None:
             held |= problem.lower == problem.upper
         object.__setattr__(self, "held", np.flatnonzero(held))
@@ -71,8 +72,7 @@ class Judging:
             return kink
         small = point.gradient_norm <= self.tolerance
         if not len(self.free):
-            digits = {"x": MOST_DIGITS, "value": MOST_DIGITS}
-            return Verdict("minimum", words.corner(), digits=digits)
+            return Verdict("minimum", words.corner(), digits=self.digits_of(*self._inexact()))
         if not self.problem.curved:
             if small:
                 return Verdict("stationary", words.stationary("there are no second derivatives"))
@@ -160,8 +160,8 @@ class Judging:
         """
         if self.problem.size > MOST:
             return None, None
-        bottom, lowest = settle(self.problem, x, f, special, self.random)
         slope = max(float(np.sum(np.abs(g))) for g in (self.point.gradient, *gradients))
+        bottom, lowest = settle(self.problem, x, f, special, slope, self.random)
         if f - lowest > STEEP * slope * largest_entry(bottom - x) + slack + NOISE * abs(f):
             return False, unit(bottom - x)
         slack += UNSETTLED * (f - lowest)
@@ -273,9 +273,20 @@ class Judging:
         Of x the entry with the fewest counts: significant digits, decimals for one that is zero within its error.
         """
         x, value = self.point.x, self.point.value
-        error = np.abs(path.x - x) + 0.5 * EPS * np.abs(x)
+        error, off = self._inexact()
+        error += np.abs(path.x - x)
         error[self.free] = error[self.free] + np.abs(seen.newton(rough.gradient[self.free]))
-        return self.digits_of(error, abs(value - path.value))
+        return self.digits_of(error, off + abs(value - path.value))
+
+    def _inexact(self) -> tuple[Array, float]:
+        """The rounding of x, with the way that is left to the bounds that hold it, and what that is worth."""
+        x, g, problem = self.point.x, self.point.gradient, self.problem
+        error = 0.5 * EPS * np.abs(x)
+        if not problem.bounded:
+            return error, 0.0
+        left = np.zeros_like(x)
+        left[self.held] = np.abs(problem.project(x - np.sign(g) * math.inf) - x)[self.held]
+        return error + left, float(np.dot(left, np.abs(g)))
 
     def digits_of(self, error: Array, gain: float) -> dict[str, int]:
         """The digits of x with such errors, and of a value that could be lower by `gain`."""

@@ -31,6 +31,7 @@ MOST = 12  # variables up to which a neighbourhood is searched; beyond, a few hu
 DRAWN = 8  # random directions, and as many against them
 FEW = 4  # variables up to which two directions are turned on each sphere, then one
 NOISE = 16.0 * EPS  # of the value: what a sum of a few terms may lose
+WORTH = 1e-3  # of a move's length times the slope: what the move must gain
 MOVES = 100  # of the pattern search at most
 TURNS = 8  # angles of the search on a sphere, from 0.5 down to 1e-4
 FACTOR = 16.0  # between two points of a ray
@@ -74,11 +75,13 @@ def search(problem: Problem, x: Array, f: float, special: Sequence[Array], slack
     return Probe(False, x, f)
 
 
-def settle(problem: Problem, x: Array, f: float, special: Sequence[Array], random: Generator) -> tuple[Array, float]:
+def settle(
+    problem: Problem, x: Array, f: float, special: Sequence[Array], slope: float, random: Generator
+) -> tuple[Array, float]:
     """The bottom next to x: a pattern search that may go no further than some CLOSE from it.
 
     A method ends beside a kink, not in it; what is looked at is the kink. Hooke & Jeeves, J. ACM 8 (1961) 212–229,
-    with more directions.
+    with more directions. `slope` is the largest slope met around x.
     """
     scale = np.maximum(1.0, np.abs(x))
     pool = _directions(problem.size, special, random)
@@ -88,7 +91,7 @@ def settle(problem: Problem, x: Array, f: float, special: Sequence[Array], rando
             break
         ends = [problem.project(y + radius * scale * u) for u in pool]
         value, k = min((_value(problem, end), k) for k, end in enumerate(ends))
-        if value < fy - NOISE * abs(fy):
+        if value < fy - NOISE * abs(fy) - WORTH * slope * radius:
             y, fy = ends[k], value
         else:
             radius /= 8.0
@@ -154,9 +157,13 @@ class Kink:
 
 def around(x: Array, radius: float, random: Generator) -> list[Array]:
     """Points about x at a distance of radius·max(1, |x|): on the axes for a few variables, and random ones."""
-    scale = radius * np.maximum(1.0, np.abs(x))
+    return [x + radius * way for way in _ways(x, random)]
+
+
+def _ways(x: Array, random: Generator) -> list[Array]:
+    scale = np.maximum(1.0, np.abs(x))
     ways = [*(np.eye(len(x)) if len(x) <= MOST else ()), *random.choice([-1.0, 1.0], (3, len(x)))]
-    return [x + sign * scale * way for way in ways for sign in (1.0, -1.0)]
+    return [sign * scale * way for way in ways for sign in (1.0, -1.0)]
 
 
 def kink_at(problem: Problem, x: Array, f: float, tolerance: float, random: Generator) -> Kink | None:
@@ -165,8 +172,9 @@ def kink_at(problem: Problem, x: Array, f: float, tolerance: float, random: Gene
     Over a smooth stretch of length r the gradient changes by about r times the curvature; over a kink it does not
     depend on r.
     """
+    ways = _ways(x, random)
     for radius in TOUCH:
-        wide, near = (_spread(problem, x, r, random) for r in (radius, radius / 10.0))
+        wide, near = (_spread(problem, x, r, ways) for r in (radius, radius / 10.0))
         if wide is None or near is None:
             continue
         noticed = max(tolerance, 1e-6 * max(largest_entry(g) for g in near[1]))
@@ -192,11 +200,11 @@ def across(kink: Kink) -> list[Array]:
 
 
 def _spread(
-    problem: Problem, x: Array, radius: float, random: Generator
+    problem: Problem, x: Array, radius: float, ways: Sequence[Array]
 ) -> tuple[float, list[Array], list[float]] | None:
     """The largest difference of gradients about x, the gradients, and the values."""
     values, slopes = [], []
-    for point in (x, *around(x, radius, random)):
+    for point in (x, *(x + radius * way for way in ways)):
         f, g = problem.value_and_gradient(problem.project(point))
         if math.isfinite(f) and np.isfinite(g).all():
             values.append(f)
