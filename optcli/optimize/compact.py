@@ -157,7 +157,11 @@ def subspace_minimizer(x: Array, g: Array, lower: Array, upper: Array, B: Compac
     if not free.any():
         return cauchy
     r = np.where(free, g + theta * (cauchy - x) - B.up(M @ c), 0.0)
-    v = np.asarray(np.linalg.solve(np.eye(len(M)) - M @ B.gram(free) / theta, M @ B.down(r)), dtype=np.float64)
+    small = np.eye(len(M)) - M @ B.gram(free) / theta
+    try:
+        v = np.asarray(np.linalg.solve(small, M @ B.down(r)), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        return cauchy
     du = -(r + B.up(v) / theta)[free] / theta
     if not np.isfinite(du).all():
         return cauchy

@@ -115,7 +115,8 @@ def _spread(free: Mask, step: Step) -> Step:
 def ball_step(model: Model, radius: float) -> Step:
     """A minimizer over ‖z‖ ≤ radius, z unscaled; an infinite radius asks for the last digits."""
     free = np.ones(len(model.g), dtype=bool)
-    return _unscaled(model, model.inside(free, model.g, radius) if radius < math.inf else model.firm(free, model.g))
+    step = model.inside(free, model.g, radius) if radius < math.inf else model.firm(free, model.g)
+    return step._replace(d=step.d / model.D) if len(model.D) else step
 
 
 def box_step(model: Model, radius: float, lower: Array, upper: Array) -> Step:
@@ -125,13 +126,21 @@ def box_step(model: Model, radius: float, lower: Array, upper: Array) -> Step:
     again with what is left of them, as in Lin & Moré, Newton's method for large bound-constrained optimization
     problems, SIAM J. Optim. 9 (1999) 1100–1127, sections 2 and 4. Within the box it is the step of `ball_step`.
     """
-    if len(model.D):
-        lower, upper = model.D * lower, model.D * upper
+    step = _scaled_box_step(model, radius, *((model.D * lower, model.D * upper) if len(model.D) else (lower, upper)))
+    if not len(model.D):
+        return step
+    z = step.d  # entries at their bounds are there without rounding
+    d = np.where(z <= model.D * lower, lower, np.where(z >= model.D * upper, upper, z / model.D))
+    return step._replace(d=d)
+
+
+def _scaled_box_step(model: Model, radius: float, lower: Array, upper: Array) -> Step:
+    """The same for z and bounds of z."""
     g = model.g
     open_ = np.where(g > 0.0, lower < 0.0, upper > 0.0)
     if radius == math.inf:
         firm = model.firm(open_, np.where(open_, g, 0.0))
-        return _unscaled(model, firm._replace(d=np.clip(firm.d, lower, upper)))
+        return firm._replace(d=np.clip(firm.d, lower, upper))
     z, Hz = _cauchy(model, np.where(open_, g, 0.0), radius, lower, upper)
     value = float(g @ z) + 0.5 * float(z @ Hz)
     for _ in range(FACES):
@@ -148,7 +157,7 @@ def box_step(model: Model, radius: float, lower: Array, upper: Array) -> Step:
         z, Hz, value = found
         if not (free & ((z <= lower) | (z >= upper))).any():
             break
-    return _unscaled(model, Step(z, -value, length(z), 0.0))
+    return Step(z, -value, length(z), 0.0)
 
 
 def _cauchy(model: Model, g: Array, radius: float, lower: Array, upper: Array) -> tuple[Array, Array]:
@@ -184,7 +193,3 @@ def _down(
             return after, product, found
         beta *= 0.5
     return None
-
-
-def _unscaled(model: Model, step: Step) -> Step:
-    return step._replace(d=step.d / model.D) if len(model.D) else step

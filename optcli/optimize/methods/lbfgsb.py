@@ -129,7 +129,7 @@ def between(low: tuple[float, float, float], high: tuple[float, float, float] | 
     (b, fb, gb) = high
     width = b - a
     if not math.isfinite(fb):
-        return a + INSIDE * width
+        return a + (0.5 if a > 0.0 else INSIDE) * width
     q = ga + gb - 3.0 * (fb - fa) / width
     root = math.sqrt(max(q * q - ga * gb, 0.0))
     denominator = gb - ga + 2.0 * root
