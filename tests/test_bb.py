@@ -77,6 +77,20 @@ def test_where_the_curvature_is_negative_the_length_is_its_magnitude() -> None:
     assert abs(result.point.x[0]) == pytest.approx(1.0, rel=1e-9)
 
 
+def test_the_length_where_the_curvature_is_negative_by_hand() -> None:
+    """−(x² + 10·y²)/2 from (1, 1): s = (0.01, 0.1), y = −(0.01, 1)."""
+    _, rows = run(lambda x: (-bowl(x)[0], -bowl(x)[1]), [1, 1], Stop(iters=2), lr=0.1)
+    alpha = math.sqrt(101 / 10001)
+    assert rows[2].x == pytest.approx([1.01 + alpha * 1.01, 1.1 + alpha * 11.0], rel=1e-12)
+
+
+def test_a_step_that_does_not_go_down_is_refused() -> None:
+    """x²/2 from 1 by −2: at −1 the value is the same, and the parabola through both is lowest at half of it."""
+    result, rows = run(lambda x: (0.5 * x[0] ** 2, x), [1], Stop(iters=1), lr=2.0)
+    assert rows[1].x == pytest.approx([0.0], abs=1e-15)
+    assert result.counts.gradient == 3
+
+
 def test_where_the_gradient_stays_steps_grow_until_overflow() -> None:
     result, _ = run(lambda x: (float(x[0] + x[1]), np.ones(2)), [0, 0], Stop())
     assert result.status == "unbounded"

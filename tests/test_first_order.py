@@ -98,6 +98,16 @@ def test_rprop_goes_on_with_half_the_length_after_a_change_of_sign() -> None:
     assert steps == pytest.approx([-0.1, -0.12, 0.0, 0.06, 0.072], rel=1e-14)
 
 
+def test_a_schedule_scales_the_steps_of_rprop_and_not_their_length() -> None:
+    """g = 1, 1, 1: lengths 0.1, 0.12, 0.144, of which the second and third step take a half and a quarter."""
+    method = first_order("rprop", {"lr": 0.1, "schedule": "step", "period": 1, "decay": 0.5})
+    x = np.array([0.0])
+    state = method.init_state(x)
+    for i, wanted in enumerate([-0.1, -0.06, -0.036], start=1):
+        state, s = method.update(state, x, np.array([1.0]), i)
+        assert s[0] == pytest.approx(wanted, rel=1e-14)
+
+
 def test_radam_rectifies_from_the_sixth_step_on() -> None:
     """With beta2 = 0.9 rho_5 = 4.7 and rho_6 = 5.4; without momentum, m̂ is the gradient."""
     method = first_order("radam", {"lr": 1.0, "beta1": 0.0, "beta2": 0.9, "eps": TINY})
@@ -241,6 +251,19 @@ def test_a_falling_rate_lets_lion_come_near() -> None:
     ):
         result = solve(problem, make("lion", {"lr": 0.0173, **settings}), np.array([1.0, -1.0]), Stop(iters=4000))
         assert least <= result.point.gradient_norm <= most, settings
+
+
+@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize("more", [{"schedule": "plateau", "patience": 2}, {"clip_norm": 1.0, "warmup": 30}, {}])
+def test_a_run_goes_on_from_an_iterate_bit_for_bit(name: str, more: dict[str, Any]) -> None:
+    """All that a step depends on is in the iterate, as arrays."""
+    problem, method = Problem(3, lambda x: hill(x)[0], hill), make(name, more)
+    whole = solve(problem, method, np.array(peers.START), Stop(iters=60))
+    half = solve(problem, method, np.array(peers.START), Stop(iters=23)).iterate
+    assert all(type(part) is np.ndarray and part.dtype == np.float64 for part in half.state)
+    rest = solve(problem, make(name, more), half, Stop(iters=60))
+    assert np.array_equal(rest.iterate.x, whole.iterate.x)
+    assert all(np.array_equal(a, b) for a, b in zip(rest.iterate.state, whole.iterate.state, strict=True))
 
 
 WRONG = [
