@@ -175,6 +175,27 @@ def test_cg_starts_again() -> None:
     assert np.allclose(np.cross(run[4].x - run[3].x, run[3].gradient), 0, atol=1e-12)
 
 
+CURVATURES = [
+    # s, y, yᵀs if it may be used; gᵀs = −1
+    ([1, 0], [1, 0], 1.0),
+    ([1, 0], [2e-6, 1], 2e-6),
+    ([1, 0], [5e-7, 1], 0.0),  # below 1e-6·|gᵀs|
+    ([1, 0], [-1, 0], 0.0),
+    ([1, 0], [0, 0], 0.0),
+    ([1, 1], [1 + 2**-52, -1], 0.0),  # all rounding
+    ([1, 0], [np.nan, 0], 0.0),
+]
+
+
+@pytest.mark.parametrize(("s", "y", "curvature"), CURVATURES)
+def test_what_is_no_ground_for_an_update(s: list[float], y: list[float], curvature: float) -> None:
+    step = step_of([0, 0], [-1, 0], 1.0, s, [y[0] - 1, y[1]], [1, 0])._replace(y=np.array(y, float))
+    assert step.curvature == curvature
+    for name in ("bfgs", "lbfgs"):
+        method = descent(name)
+        assert method.blank(method.learn(method.forget(step.before), step)) == (curvature == 0)
+
+
 # ---- the two-loop recursion
 
 
@@ -344,6 +365,8 @@ OFFSETS = [
     ("1e10*(x - 1)**2 + 1e-6*(y - 1e5)**2", [3, 3], 1e-9, [1, 1e5]),
     ("x*log(x) + 1e5", [1.0], 1e-10, [np.exp(-1)]),
     ("1e20*(x - 3)**2", [0], 1e-3, [3]),
+    # terms that cancel to 0: the value's noise is that of its terms
+    ("Sum(3 - 4*x[i] + (x[i]**2 + y**2)**2, (i, 1, 60))", [1.0] * 61, 1e-9, [1.0] * 60 + [0.0]),
 ]
 
 

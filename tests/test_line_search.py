@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from scipy.optimize._dcsrch import DCSRCH
 
+from optcli.optimize.hager_zhang import hager_zhang
 from optcli.optimize.iterate import Point
+from optcli.optimize.line import Line
 from optcli.optimize.line_search import MOST, SEARCHES, Found, search
 from optcli.optimize.problem import Problem
 from optcli.optimize.products import BLOCK, dot, norm
@@ -199,6 +201,27 @@ def test_exact_falls_back_where_the_curvature_is_not_positive() -> None:
     assert abs(found.trial.slope) <= 0.1 * abs(wavy(0.0)[1])
 
 
+SECANTS: list[tuple[Phi, list[float]]] = [
+    # φ' = a² − 2: secant of (0, 2) is 1, downhill: A = 1; secant(0, 1) = 2 lies outside. Then secant(1, 2) = 4/3,
+    # downhill: A = 4/3, and secant(1, 4/3) = 10/7
+    (lambda a: (a**3 / 3 - 2 * a, a * a - 2), [2.0, 1.0, 4 / 3, 10 / 7]),
+    # φ' = 1 − (a − 2)²: secant of (0, 2) is 3/2, uphill: B = 3/2; secant(2, 3/2) = 0 lies outside. Then
+    # secant(0, 3/2) = 6/5, uphill: B = 6/5, and secant(3/2, 6/5) = 12/13
+    (lambda a: (a - (a - 2) ** 3 / 3, 1 - (a - 2) ** 2), [2.0, 1.5, 1.2, 12 / 13]),
+]
+
+
+@pytest.mark.parametrize(("phi", "alphas"), SECANTS)
+def test_secants_by_hand(phi: Phi, alphas: list[float]) -> None:
+    counted = Counted(phi)
+    line = Line.along(counted.problem, Point.at(counted.problem, 0, np.zeros(1)), np.ones(1), 0.1, 0.9, "weak", 0.0)
+    proposals = hager_zhang(line, alphas[0])
+    got = [next(proposals)]
+    while len(got) < len(alphas):
+        got.append(proposals.send(line.at(got[-1])))
+    assert got == pytest.approx(alphas)
+
+
 # ---- what is not finite, rays, rounding
 
 
@@ -263,6 +286,14 @@ def test_where_nothing_can_be_gained(word: str) -> None:
     found = line.search(word, 1.0, at=math.pi)
     assert (found.end, found.trial.alpha, found.trial.f) == ("rounding", 0.0, 0.0)
     assert len(line.seen) <= MOST + 1
+
+
+@pytest.mark.parametrize("word", SEARCHES)
+def test_a_step_that_leaves_x_as_it_is_gains_nothing(word: str) -> None:
+    """1 + |a − 10⁶|, whose slope claims descent at the kink: steps below the spacing of doubles there look perfect."""
+    line = Counted(lambda a: (1 + abs(a - 1e6), -1.0 if a <= 1e6 else 1.0))
+    found = line.search(word, 1.0, at=1e6)
+    assert (found.end, found.trial.x[0]) == ("rounding", 1e6)
 
 
 @pytest.mark.parametrize("word", SEARCHES)
