@@ -16,11 +16,11 @@ HEAD = f"""\
 `--method NAME` takes one of these, `--lr` its learning rate where it has one, `--set FIELD=VALUE` any other field;
 `optcli methods NAME` shows the same as here. This page is made by `docs/methods_page.py` from the methods themselves.
 
-Without `--method`, **auto** takes gd where a learning rate is given. Else it goes by the function: up to {FEW}
-variables newton, up to {DENSE} bfgs, or projected_newton with bounds; beyond, lbfgs, or lbfgsb with bounds; bfgs or
-lbfgsb where the function has kinks. Where a method gets no further and the point is no minimum, the next one goes on from there: the
-other of the pair, and nelder_mead up to {SIMPLEX} variables. What was taken, and why, stands in the first lines and in
-the JSON's `legs`. From a saddle auto goes on downhill (`--no-escape`: it stays).
+Without `--method`, **auto** takes gd where a learning rate is given. Else it goes by the function: newton up to {FEW}
+variables, bfgs up to {DENSE}, lbfgs beyond; with bounds projected_newton up to {DENSE} and lbfgsb beyond; bfgs, lbfgs or
+lbfgsb where the function has kinks. Where a method gets no further and the point is no minimum, another one goes on
+from there, and nelder_mead up to {SIMPLEX} variables. What was taken, and why, stands in the first lines and in the
+JSON's `legs`. From a saddle auto goes on downhill (`--no-escape`: it stays).
 
 Variables of very different size are measured in units of their own, powers of two from the curvature at the start, the
 bounds, or the start itself, so that no digit changes on the way; `--no-scaling` does without. Methods with a learning

@@ -23,7 +23,8 @@ def units(problem: Problem, start: Array, curved: bool = True) -> Array:
 
     From the curvature along each axis at the start, 1/√|h_ii|, the length on which a gradient changes by one unit
     (Dennis & Schnabel, Numerical Methods for Unconstrained Optimization, 1983, section 7.1, with second derivatives for
-    typical sizes); where it is zero or not finite, or no Hessian is wanted (`curved`), from the width of the bounds, or from the start.
+    typical sizes); where it is zero or not finite, or no Hessian is wanted (`curved`), from the width of the bounds, or
+    from the start.
     """
     n = start.size
     sizes = np.ones(n)
