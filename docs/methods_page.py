@@ -17,7 +17,7 @@ HEAD = f"""\
 `optcli methods NAME` shows the same as here. This page is made by `docs/methods_page.py` from the methods themselves.
 
 Without `--method`, **auto** takes gd where a learning rate is given. Else it goes by the function: newton up to {FEW}
-variables, bfgs up to {DENSE}, lbfgs beyond; with bounds projected_newton up to {DENSE} and lbfgsb beyond; bfgs, lbfgs or
+variables, bfgs up to {DENSE}, lbfgs beyond; with bounds projected_newton up to {DENSE}, lbfgsb beyond; bfgs, lbfgs or
 lbfgsb where the function has kinks. Where a method gets no further and the point is no minimum, another one goes on
 from there, and nelder_mead up to {SIMPLEX} variables. What was taken, and why, stands in the first lines and in the
 JSON's `legs`. From a saddle auto goes on downhill (`--no-escape`: it stays).

@@ -15,12 +15,11 @@ import numpy as np
 from optcli.optimize.iterate import Array, largest_entry
 
 if TYPE_CHECKING:
-    from numpy.random import Generator
-
     from optcli.optimize.problem import Problem
 
 EPS = float(np.finfo(np.float64).eps)
 DENSE = 500  # variables up to which all eigenvalues are computed, issue 4 §2
+MIXER = np.uint64(2654435761)  # Knuth's multiplier, TAOCP 3, section 6.4: numpy.random costs a start 10 ms
 NEIGHBOURS = 6  # points an ulp away at which the rounding of the gradient is measured
 ROUNDS = 6  # of equilibration; each halves the digits by which the rows differ, Ruiz 2001, RAL-TR-2001-034
 MARGIN = 8.0  # an eigenvalue counts from so many times its rounding error on
@@ -38,15 +37,15 @@ class Noise:
     gradient: Array  # shape (n,)
 
 
-def noise(problem: Problem, x: Array, f: float, g: Array, random: Generator) -> Noise:
+def noise(problem: Problem, x: Array, f: float, g: Array) -> Noise:
     """Measured at points whose entries are x's or a neighbouring double.
 
     It holds the rounding of the evaluation and what x cannot say for want of digits: at the minimum of Meyer's function
     the gradient of the nearest double is 6e-4.
     """
     value, slope = 4.0 * EPS * abs(f), np.zeros_like(g)
-    for _ in range(NEIGHBOURS):
-        near = neighbour(problem, x, random)
+    for k in range(NEIGHBOURS):
+        near = neighbour(problem, x, k)
         f_near, g_near = problem.value_and_gradient(near)
         if math.isfinite(f_near):
             value = max(value, abs(f_near - f))
@@ -54,11 +53,12 @@ def noise(problem: Problem, x: Array, f: float, g: Array, random: Generator) -> 
     return Noise(value, slope)
 
 
-def neighbour(problem: Problem, x: Array, random: Generator) -> Array:
-    """A point next to x: each entry an ulp up or down; for a 0, whose own ulp tells nothing, the largest entry's."""
+def neighbour(problem: Problem, x: Array, k: int) -> Array:
+    """The k-th point next to x: each entry an ulp up or down; a 0 by the ulp of the largest."""
     largest = largest_entry(x)
     ulp = np.where(x == 0.0, EPS * (largest if largest > 0.0 else 1.0), np.spacing(np.abs(x)))
-    return problem.project(x + random.choice([-1.0, 1.0], x.shape) * ulp)
+    bits = (np.arange(1, len(x) + 1, dtype=np.uint64) * MIXER + np.uint64(k) * (MIXER >> np.uint64(7))) >> np.uint64(20)
+    return problem.project(x + np.where(bits & np.uint64(1), ulp, -ulp))
 
 
 @dataclass(frozen=True)
@@ -192,12 +192,12 @@ def hessian(problem: Problem, x: Array, free: Array) -> Array:
     return symmetric
 
 
-def spectrum_at(problem: Problem, x: Array, free: Array, random: Generator) -> Spectrum | None:
+def spectrum_at(problem: Problem, x: Array, free: Array) -> Spectrum | None:
     """The spectrum on the free variables at x, its doubt measured at one or two neighbours."""
     H = hessian(problem, x, free)
     others = []
-    for _ in range(2 if len(free) <= 50 else 1):
-        others.append(hessian(problem, neighbour(problem, x, random), free))
+    for k in range(2 if len(free) <= 50 else 1):
+        others.append(hessian(problem, neighbour(problem, x, k), free))
     return spectrum(H, others)
 
 
@@ -218,9 +218,7 @@ class Path:
     bottom: float  # the smallest eigenvalue of D·H·D at the end, D that of the spectrum at the beginning
 
 
-def follow(
-    problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Spectrum, rough: Noise, random: Generator
-) -> Path:
+def follow(problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Spectrum, rough: Noise) -> Path:
     """Newton's method from x on the free variables, where the spectrum is `seen`.
 
     At a minimum with positive curvature its steps shrink quadratically and the curvature stays what it is; at a
@@ -259,7 +257,7 @@ def follow(
         if k:
             ratios.append(ratio)
             if ratio > LINEAR:  # they shrink no more: is that rounding, or is there no stationary point?
-                now = noise(problem, y, fy, gy, random)
+                now = noise(problem, y, fy, gy)
                 lost = bool(np.all(np.abs(gy[free]) <= LOUD * now.gradient[free]))
                 lost = lost or 0.5 * abs(float(np.dot(gy, step))) <= rough.value
                 return Path("fast" if lost else "away", y, fy, gy, first, low, high, bottom)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from optcli.optimize.culprit import Culprit, Nameless, Names
 from optcli.optimize.curvature import DENSE, EPS, LOUD, Noise, Path, Spectrum, follow, noise, spectrum_at
+from optcli.optimize.digits import digits
 from optcli.optimize.iterate import Array, Point, largest_entry
 from optcli.optimize.probing import MOST, NOISE, across, around, falls_for_ever, kink_at, search, settle
 from optcli.optimize.problem import Problem
@@ -26,7 +28,6 @@ UNSETTLED = 1e-2  # of what was gained on the way to the bottom: what may be mis
 STEEP = 10.0  # times the largest slope met, by which a way down may be steeper than it
 DEAF = 1e-10  # of the value: the largest rounding that probing is willing to believe in
 REACH = 0.2  # how far, times max(1, |x|), the limit at a degenerate point may lie: x**10 within 1e-8 is 0.1 away
-MOST_DIGITS = 15
 FEW = 50  # variables for which a Hessian is worth having for a sentence alone
 
 
@@ -42,7 +43,7 @@ class Judging:
     names: Names
     start: Array | None
     words: Sentences
-    random: np.random.Generator
+    seed: int
     held: Array = field(init=False)
     free: Array = field(init=False)
 
@@ -59,6 +60,11 @@ class Judging:
         object.__setattr__(self, "held", np.flatnonzero(held))
         object.__setattr__(self, "free", np.flatnonzero(~held))
 
+    @cached_property
+    def random(self) -> np.random.Generator:
+        """Made when it is needed: to load numpy.random takes longer than most judgements."""
+        return np.random.default_rng(self.seed)
+
     def run(self) -> Verdict:
         point, words = self.point, self.words
         if not point.finite:
@@ -72,14 +78,14 @@ class Judging:
             return kink
         small = point.gradient_norm <= self.tolerance
         if not len(self.free):
-            return Verdict("minimum", words.corner(), digits=self.digits_of(*self._inexact()))
+            return Verdict("minimum", words.corner(), digits=digits(self.point, *self.inexact()))
         if not self.problem.curved:
             if small:
                 return Verdict("stationary", words.stationary("there are no second derivatives"))
             return self._not_stationary(None, None)
         rough = Noise(UNSEEN * abs(point.value), np.zeros_like(point.x))
         if not small:
-            rough = noise(self.problem, point.x, point.value, point.gradient, self.random)
+            rough = noise(self.problem, point.x, point.value, point.gradient)
         quiet = small or self._at_noise(rough)
         if len(self.free) > DENSE:
             from optcli.optimize.krylov import judged
@@ -167,7 +173,7 @@ class Judging:
         slack += UNSETTLED * (f - lowest)
         x, f = bottom, lowest
         g = self.problem.value_and_gradient(x)[1]
-        rough = noise(self.problem, x, f, g, self.random).value
+        rough = noise(self.problem, x, f, g).value
         slack += max(NOISE * abs(f), min(8.0 * rough, DEAF * max(1.0, abs(f))))
         probe = search(self.problem, x, f, special, slack, self.random)
         return not probe.lower, unit(probe.x - x) if probe.lower else None
@@ -176,7 +182,7 @@ class Judging:
 
     def _second_order(self, quiet: bool, rough: Noise) -> Verdict:
         point, free = self.point, self.free
-        seen = spectrum_at(self.problem, point.x, free, self.random)
+        seen = spectrum_at(self.problem, point.x, free)
         if seen is None:
             if not quiet:
                 return self._not_stationary(None, None)
@@ -187,7 +193,7 @@ class Judging:
             gain = -0.5 * float(np.dot(g, seen.newton(g)))
         if not quiet and not (gain is not None and gain <= UNSEEN * abs(point.value)):
             return self._not_stationary(seen, gain)
-        path = follow(self.problem, point.x, point.value, point.gradient, free, seen, rough, self.random)
+        path = follow(self.problem, point.x, point.value, point.gradient, free, seen, rough)
         moved = largest_entry((path.x - point.x) / np.maximum(1.0, np.abs(point.x)))
         if path.how == "fast":
             if moved > NEAR:
@@ -200,17 +206,17 @@ class Judging:
 
     def _settled(self, seen: Spectrum, path: Path, rough: Noise) -> Verdict:
         """A point next to a stationary one with curvature in every direction."""
-        digits = self._digits(seen, path, rough)
+        right = self._digits(seen, path, rough)
         if seen.negative == 0:
             held = [self.words.entry(int(k)) for k in self.held]
-            text = self.words.minimum(seen.smallest, digits, held)
-            return Verdict("minimum", text, digits=digits, curvature=seen.smallest)
+            text = self.words.minimum(seen.smallest, right, held)
+            return Verdict("minimum", text, digits=right, curvature=seen.smallest)
         way = self._down(seen)
         if way is None:  # it leads out of the bounds
             return self._degenerate(seen, path)
         if seen.positive == 0 and not len(self.held):
-            return Verdict("maximum", self.words.maximum(seen.largest), digits, seen.smallest, way)
-        return Verdict("saddle", self.words.saddle(seen.smallest, way), digits, seen.smallest, way)
+            return Verdict("maximum", self.words.maximum(seen.largest), right, seen.smallest, way)
+        return Verdict("saddle", self.words.saddle(seen.smallest, way), right, seen.smallest, way)
 
     def _left(self, seen: Spectrum, path: Path) -> Verdict:
         """The gradient is small, but Newton's method leads away from here."""
@@ -273,12 +279,12 @@ class Judging:
         Of x the entry with the fewest counts: significant digits, decimals for one that is zero within its error.
         """
         x, value = self.point.x, self.point.value
-        error, off = self._inexact()
+        error, off = self.inexact()
         error += np.abs(path.x - x)
         error[self.free] = error[self.free] + np.abs(seen.newton(rough.gradient[self.free]))
-        return self.digits_of(error, off + abs(value - path.value))
+        return digits(self.point, error, off + abs(value - path.value))
 
-    def _inexact(self) -> tuple[Array, float]:
+    def inexact(self) -> tuple[Array, float]:
         """The rounding of x, with the way that is left to the bounds that hold it, and what that is worth."""
         x, g, problem = self.point.x, self.point.gradient, self.problem
         error = 0.5 * EPS * np.abs(x)
@@ -287,18 +293,3 @@ class Judging:
         left = np.zeros_like(x)
         left[self.held] = np.abs(problem.project(x - np.sign(g) * math.inf) - x)[self.held]
         return error + left, float(np.dot(left, np.abs(g)))
-
-    def digits_of(self, error: Array, gain: float) -> dict[str, int]:
-        """The digits of x with such errors, and of a value that could be lower by `gain`."""
-        value = self.point.value
-        right = _right(np.array([value]), np.array([gain + 0.5 * EPS * abs(value)]))
-        return {"x": _right(self.point.x, error), "value": right}
-
-
-def _right(values: Array, errors: Array) -> int:
-    """The fewest significant digits of values with such errors; decimals where one is no larger than ten errors."""
-    size = np.where(np.abs(values) > 10.0 * errors, np.abs(values), 1.0)
-    worst = float(np.max(errors / size))
-    if not math.isfinite(worst):
-        return 0
-    return max(0, min(MOST_DIGITS, math.floor(-math.log10(max(worst, 1e-300)) + 1e-9)))

@@ -58,7 +58,7 @@ def search(problem: Problem, x: Array, f: float, special: Sequence[Array], slack
     pool = _directions(n, special, random)
     turned: list[Array] = []
     g = problem.value_and_gradient(x)[1]
-    loud = LOUD * (noise(problem, x, f, g, random).gradient + np.abs(g))
+    loud = LOUD * (noise(problem, x, f, g).gradient + np.abs(g))
     for number, radius in enumerate(RADII):
         tried = [*pool, *turned]
         ranked = sorted((_value(problem, x + radius * scale * u), k) for k, u in enumerate(tried))

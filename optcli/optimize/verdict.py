@@ -100,7 +100,7 @@ def judge(
             names=names or Nameless(),
             start=start,
             words=Sentences(point, tolerance, tuple(entries), maximize),
-            random=np.random.default_rng(seed),
+            seed=seed,
         ).run()
     if not maximize:
         return verdict
