@@ -225,6 +225,14 @@ def test_the_search_ends_at_the_bound() -> None:
     assert search(ramp, Iterate.start(found, ()), np.array([-0.1]), 1.0) is None  # uphill
 
 
+def test_the_search_ends_exactly_at_the_bound() -> None:
+    ramp = one(lambda t: t, lambda t: 1.0, lower=0.1)
+    start = Point.at(ramp, 0, np.array([1e10]))
+    found = search(ramp, Iterate.start(start, ()), np.array([0.1 - 1e10]), 1.0)
+    assert found is not None
+    assert found.x[0] == 0.1
+
+
 # ---- exactly on the bounds
 
 

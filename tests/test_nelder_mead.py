@@ -289,3 +289,13 @@ def test_a_run_goes_on_from_its_arrays() -> None:
     rest = solve(formula(text), method, Iterate(half.point, state, half.best, half.moved), Stop(iters=150))
     assert np.array_equal(rest.point.x, whole.point.x)
     assert all(np.array_equal(a, b) for a, b in zip(rest.iterate.state, whole.iterate.state, strict=True))
+
+
+def test_a_restart_goes_down_the_differences_seen() -> None:
+    slope = np.array([1.0, -2.0])
+    function, method = plain(lambda x: float(slope @ x), 2), make("nelder_mead", {})
+    X = np.array([[0.0, 0.0], [1e-16, 0.0], [0.0, -1e-16]])  # nothing lower among them
+    point = Point.at(function, 5, X[0])
+    after = method.step(function, Iterate(point, (X, X @ slope, np.array([0.005, INF])), point))
+    assert sorted(after.state[0].tolist()) == [[-0.005, 0.0], [0.0, 0.0], [0.0, 0.005]]
+    assert list(after.state[2]) == [pytest.approx(0.0005), 0.0]

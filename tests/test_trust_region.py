@@ -15,6 +15,7 @@ import pytest
 from optcli.build import build, problem
 from optcli.optimize.iterate import Point
 from optcli.optimize.methods import make
+from optcli.optimize.methods.region import accepted
 from optcli.optimize.problem import Problem
 from optcli.optimize.quadratic import Dense, Products, ball_step, box_step
 from optcli.optimize.rounding import FLOOR, NOISE, noise, nothing_yet, reduction, waited
@@ -22,6 +23,7 @@ from optcli.optimize.solve import Iterate, Result, Stop, solve
 from optcli.optimize.trust_region import Spectrum, conjugate_gradients, exact, length, to_edge
 
 DATA = Path(__file__).parent / "data"
+MGH = json.loads((DATA / "mgh.json").read_text())
 
 
 @pytest.fixture(autouse=True)
@@ -355,6 +357,38 @@ def test_to_the_last_digits_and_then_at_rest(name: str, text: str, start: list[f
     assert result.counts.gradient <= 40
 
 
+@pytest.mark.parametrize(
+    ("value", "norm", "rho", "quiet", "goes"),
+    [
+        (0.9, 2.0, 0.5, False, True),
+        (1.1, 2.0, 0.5, False, True),  # the trapezoid rule said so
+        (0.9, 0.1, 1e-5, False, False),
+        (1.0, 2.0, 0.5, True, False),  # within the noise value or gradient must fall
+        (1.0, 0.9, 0.5, True, True),
+        (1.0 - 1e-15, 2.0, 0.5, True, True),
+        (1.0, 0.9, -0.5, True, False),
+        (-math.inf, math.nan, math.nan, False, True),
+        (math.nan, math.nan, math.nan, False, False),
+    ],
+)
+def test_when_a_step_is_accepted(value: float, norm: float, rho: float, quiet: bool, goes: bool) -> None:
+    before = Point(0, np.zeros(1), 1.0, np.ones(1), 1.0, True)
+    after = Point(1, np.ones(1), value, np.ones(1), norm, math.isfinite(value))
+    assert accepted(before, after, rho, quiet) is goes
+
+
+@pytest.mark.parametrize("name", ["Meyer", "Brown and Dennis", "Bard", "Jennrich and Sampson"])
+def test_no_wandering_in_the_noise(name: str) -> None:
+    case = next(case for case in MGH if case["name"] == name)
+    objective = build(case["expression"], engine="numpy")
+    start = [case["variables"][each.name] for each in objective.layout.variables]
+    there = run(problem(objective), start).point
+    again = run(problem(objective), there.x, Stop(tol=0.0))
+    assert again.status in ("stalled", "converged")
+    assert again.counts.gradient <= 15
+    assert again.point.gradient_norm <= 2 * there.gradient_norm
+
+
 def test_points_that_are_not_finite_shorten_the_step() -> None:
     # Newton's step for −log(1 − x) − log(x) + 40x from 0.9 ends far below 0
     result = run(formula("-log(1 - x) - log(x) + 40*x"), [0.9])
@@ -397,7 +431,6 @@ def test_the_first_radius_can_be_given() -> None:
 
 # ---- the problems of Moré, Garbow & Hillstrom
 
-MGH = json.loads((DATA / "mgh.json").read_text())
 OFTEN = {"Meyer": 230, "Penalty II (n=4)": 150, "Penalty II (n=10)": 130, "Wood": 65}  # others within 55 gradients
 CLOSE = {"Penalty II (n=10)": 3e-6}  # its gradient is below 1e-8 a little before
 

@@ -67,7 +67,7 @@ class Region(Method):
             if after is None:
                 break
             quiet = step.reduction <= noise(iterate.value)
-            if _accepted(iterate.point, after, rho, quiet):
+            if accepted(iterate.point, after, rho, quiet):
                 return iterate.then(after, (np.array([_resized(radius, step, rho)]), model.D))
             if last:
                 break
@@ -91,7 +91,7 @@ def _tried(problem: Problem, iterate: Iterate, step: Step) -> tuple[Point | None
     return after, change / step.reduction
 
 
-def _accepted(before: Point, after: Point, rho: float, quiet: bool) -> bool:
+def accepted(before: Point, after: Point, rho: float, quiet: bool) -> bool:
     """Whether to go there. `quiet`: the reduction hoped for is within the noise of f.
 
     A value of −∞ is accepted, so that the run ends as what it is.
