@@ -196,8 +196,8 @@ def versions() -> dict[str, str]:
     """What else the last digits depend on: Python, the libraries that computed, and the machine."""
     found = {"python": sys.version.split()[0]}
     for name in ("numpy", "llvmlite"):
-        if name in sys.modules:
-            found[name] = str(sys.modules[name].__version__)
+        if (library := sys.modules.get(name)) is not None:
+            found[name] = str(library.__version__)
     machine = os.uname().machine if hasattr(os, "uname") else ""
     return found | {"platform": f"{sys.platform} {machine}".strip()}
 

@@ -10,7 +10,6 @@ from optcli.errors import UsageError, visible
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Counts, Problem
-from optcli.optimize.scaling import Scaled
 from optcli.prepare import Prepared
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ class Problems:
 
     def of(self, method: Method) -> Problem:
         """Raises UsageError where the engine wanted cannot be had."""
-        if isinstance(method, Scaled):
-            method = method.inner
+        method = getattr(method, "inner", method)  # of one at work in units of its own
         if method not in self._made:
             made, used, notes = compiled(self.ready, method)
             made.counts = self.counts

@@ -18,7 +18,6 @@ from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Problem
 from optcli.optimize.pursue import Course, Pursuit, pursue
-from optcli.optimize.scaling import Scaled, told, units
 from optcli.optimize.solve import Result
 from optcli.optimize.status import exit_code
 from optcli.optimize.stop import Stop
@@ -131,7 +130,7 @@ def execute(
         },
         history=tuple(rows.history),
         exit_code=exit_code(end.status, end.verdict, interrupted()),
-        legs=found.legs if config.method == AUTO or len(found.legs) > 1 else (),
+        legs=found.legs if preview.why or len(found.legs) > 1 else (),
         starts=starts,
         minima=minima,
         scaling=scaled,
@@ -144,6 +143,8 @@ def _in_units(
     """The methods at work in units where variables differ much in size, and a line about it; gd steps as typed."""
     if not config.scaling or any(isinstance(method, FirstOrder) for method in chosen.methods):
         return chosen, ""
+    from optcli.optimize.scaling import Scaled, told, units
+
     problem = problems.of(chosen.methods[0])
     if course.units is None:
         with np.errstate(all="ignore"):
@@ -179,7 +180,7 @@ def _preview(ready: Prepared, chosen: Chosen, used: str, notes: tuple[str, ...])
         start_origin=ready.start_origin + moved,
         every=config.every,
         bounds=named_bounds(ready.bounds, ready.objective.layout),
-        why=chosen.why if config.method == AUTO else "",
+        why=chosen.why if config.method == AUTO and config.lr is None else "",
         data=ready.data,
         origins=config.said_origins((*chosen.methods[0].settings(), *given)),
     )

@@ -61,7 +61,7 @@ def test_every_setting_has_help_and_one_kind() -> None:
 
 def test_defaults() -> None:
     config = resolve()
-    assert (config.command, config.method, config.every, config.seed) == ("minimize", "gd", 100, 0)
+    assert (config.command, config.method, config.every, config.seed) == ("minimize", "auto", 100, 0)
     assert (config.engine, config.format, config.quiet, config.accept) == ("auto", "table", False, ())
     assert config.lr is config.iters is config.tol is config.output is config.function is None
     assert config.origins["every"] == "default"

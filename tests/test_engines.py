@@ -58,9 +58,14 @@ def test_the_engine_of_a_run() -> None:
         ((*JOB, "--method", "nesterov"), "numpy"),
         ((*JOB, "--method", "adam"), "native"),
         ((*JOB, "--bounds", "x=0:1"), "native"),
-        (("minimize", "sin(x) + x**2", "--iters", "10"), "native"),  # engines may round sin in other ways
-        (("minimize", "x**3 + x**2", "--iters", "10"), "native"),
-        (("minimize", "Sum(x[i]**2, (i, 1, 5))", "--start", "x=1", "--iters", "10"), "native"),
+        (
+            ("minimize", "sin(x) + x**2", "--lr", "0.1", "--iters", "10"),
+            "native",
+        ),  # engines may round sin in other ways
+        (("minimize", "x**3 + x**2", "--lr", "0.1", "--iters", "10"), "native"),
+        (("minimize", "Sum(x[i]**2, (i, 1, 5))", "--start", "x=1", "--lr", "0.1", "--iters", "10"), "native"),
+        (("minimize", "sin(x) + x**2"), "numpy"),  # some ten evaluations
+        (("minimize", "Sum(x[i]**2 + cos(x[i]), (i, 1, 30000))"), "native"),
     ],
 )
 def test_auto_takes_what_is_done_first_where_the_digits_are_the_same(words: tuple[str, ...], engine: str) -> None:
@@ -123,7 +128,7 @@ def refuse(*_: object) -> None:
 
 def test_where_llvm_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llvm, "_compile", refuse)
-    outcome = optcli.minimize("exp(x) - x", iters=10)
+    outcome = optcli.minimize("exp(x) - x", lr=0.1, iters=10)
     assert outcome.preview.engine == "numpy"
     (note,) = outcome.preview.notes
     assert note.startswith("the native engine cannot compile this (no such instruction")

@@ -205,9 +205,10 @@ SECANTS: list[tuple[Phi, list[float]]] = [
     # φ' = a² − 2: secant of (0, 2) is 1, downhill: A = 1; secant(0, 1) = 2 lies outside. Then secant(1, 2) = 4/3,
     # downhill: A = 4/3, and secant(1, 4/3) = 10/7
     (lambda a: (a**3 / 3 - 2 * a, a * a - 2), [2.0, 1.0, 4 / 3, 10 / 7]),
-    # φ' = 1 − (a − 2)²: secant of (0, 2) is 3/2, uphill: B = 3/2; secant(2, 3/2) = 0 lies outside. Then
-    # secant(0, 3/2) = 6/5, uphill: B = 6/5, and secant(3/2, 6/5) = 12/13
-    (lambda a: (a - (a - 2) ** 3 / 3, 1 - (a - 2) ** 2), [2.0, 1.5, 1.2, 12 / 13]),
+    # φ' = 1 − (a − 2)²: secant of (0, 2) is 3/2, uphill: B = 3/2; secant(2, 3/2) = 0 lies outside. That is more than
+    # 2/3 of the interval: its middle 3/4 is next, downhill. Then secant(3/4, 3/2) = 15/14, uphill: B = 15/14, and
+    # secant(3/2, 15/14) = (3/2·27/196 − 15/14·3/4)/(27/196 − 3/4) = 39/40
+    (lambda a: (a - (a - 2) ** 3 / 3, 1 - (a - 2) ** 2), [2.0, 1.5, 0.75, 15 / 14, 0.975]),
 ]
 
 

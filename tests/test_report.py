@@ -58,6 +58,7 @@ def made(layout: Layout, values: list[float], entry: float = 0.1, **changes: Any
         start=np.full(layout.size, -1.0),
         start_origin="library",
         every=100,
+        why="",
     )
     rows = [
         SimpleNamespace(iteration=100 * n, value=value, gradient=-point, x=point, gradient_norm=abs(point).max())
@@ -78,6 +79,10 @@ def made(layout: Layout, values: list[float], entry: float = 0.1, **changes: Any
         seconds={"total": 0.21},
         history=tuple(rows),
         exit_code=0,
+        legs=(),
+        starts=1,
+        minima=(),
+        scaling="",
         to_dict=lambda history: record | ({"history": [{"iteration": 1}]} if history else {}),
     )
     for key, value in changes.items():

@@ -11,6 +11,7 @@ from optcli.config import SETTINGS
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
+FIELDS_OF = "gd"  # the method whose fields are offered where none is named: auto takes it with --lr
 FILES = ("output", "log", "save_x", "checkpoint", "config")
 
 
@@ -94,7 +95,7 @@ def _assignments(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     from optcli.optimize.methods import METHODS, find
     from optcli.optimize.methods.method import parameters
 
-    chosen = ctx.params.get("method") or SETTINGS["method"].default
+    chosen = ctx.params.get("method") or FIELDS_OF
     own = {field.name: field.metadata["range"] for field in parameters(find(chosen))} if chosen in METHODS else {}
     name, given, _ = incomplete.partition("=")
     if given and name in own:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from optcli.config.tree import Array, Node, Scalar, items, said
 from optcli.config.tree import Sequence as Listed
-from optcli.errors import ConfigError, did_you_mean
+from optcli.errors import ConfigError, did_you_mean, visible
 
 Kind = Callable[[str, Node, Path | None], object]
 
@@ -202,7 +202,7 @@ def checked_name(key: str, node: Scalar, what: str = "name") -> str:
     if not re.fullmatch(NAME, name):
         remedy = "A name is made of letters, digits and _, and begins with no digit."
         if match := re.fullmatch(rf"({NAME})\s*[:=]\s*(\S+)", name):
-            remedy = f"Write `{match[1]}: {match[2]}`, with a blank after the colon."
+            remedy = f"Write `{visible(match[1])}: {visible(match[2])}`, with a blank after the colon."
         raise ConfigError(f"{said(node)} in {key} is no {what}", node.where, remedy)
     if len(name) > MAX_NAME:
         raise ConfigError(f"a {what} in {key} is longer than {MAX_NAME} characters", node.where, "Shorten it.")

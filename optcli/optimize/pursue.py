@@ -20,6 +20,7 @@ MOST_ESCAPES = 20
 FIRST = 1e-3  # of max(1, largest |x|): the first displacement from a saddle
 LEAST_DROP = 1e-12  # of max(1, |f|): what is lower by less may be rounding
 HALVINGS, DOUBLINGS = 8, 60
+LEFT = ("saddle", "maximum", "degenerate", "kink")  # verdicts from which an escape begins
 GIVES_UP = (Status.STALLED, Status.FAILED)
 ENDED = (Status.CONVERGED, *GIVES_UP)
 LASTING = ("unbounded", "nonfinite")  # verdicts that no further leg could better
@@ -104,7 +105,13 @@ def pursue(
         verdict = end.verdict
         done = end.status not in ENDED or verdict.good or verdict.kind in LASTING
         lower_point = None
-        if not done and escape and course.escapes < MOST_ESCAPES and verdict.direction is not None:
+        if (
+            not done
+            and escape
+            and course.escapes < MOST_ESCAPES
+            and verdict.kind in LEFT
+            and verdict.direction is not None
+        ):
             lower_point = descended(problem, result.point, verdict.direction)
         if lower_point is not None:
             course.escapes += 1
