@@ -18,7 +18,7 @@ from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Problem
 from optcli.optimize.pursue import Course, Pursuit, pursue
-from optcli.optimize.solve import Result
+from optcli.optimize.solve import Result, solve
 from optcli.optimize.status import exit_code
 from optcli.optimize.stop import Stop
 from optcli.outcome import FoundMinimum, Outcome, Preview, Unwatched, Watch
@@ -103,7 +103,10 @@ def execute(
     else:
         from optcli.starts import many
 
-        found, starts, minima, rows = many(ready, stop, pursued, watch, sign)
+        def quick(start: Array, stop: Stop, rows: Rows) -> Result:
+            return solve(problems.of(chosen.methods[0]), chosen.methods[0], start, stop, rows)
+
+        found, starts, minima, rows = many(ready, stop, quick, pursued, watch, sign)
     result, end = found.result, found.end
     point = result.point
     return Outcome(

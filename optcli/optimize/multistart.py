@@ -18,21 +18,22 @@ LEADERS = 4  # the minima from which to hop
 
 
 class Local(NamedTuple):
-    """The end of one local run: x of shape (n,), and whether it is a minimum worth keeping."""
+    """The end of one local run: x of shape (n,), and whether it is a minimum worth keeping; None: not judged yet."""
 
     x: Array
     value: float
-    kept: bool
+    kept: bool | None
     outcome: Any = None  # what the caller wants back of the best one
 
 
 class Minimum(NamedTuple):
-    """A minimum that was found, and how often."""
+    """An end that was found, and how often; only those that are `kept` are minima."""
 
     x: Array
     value: float
     times: int
     outcome: Any
+    kept: bool = True
 
 
 class Found(NamedTuple):
@@ -59,9 +60,11 @@ def search(
     count: int,
     ends: tuple[Array, Array],
     random: np.random.Generator,
+    judge: Callable[[Local], Local] = lambda end: end,
 ) -> Found:
     """Local runs from `start` and count − 1 other points, shape (n,), within `ends`, until `local` returns None.
 
+    What `local` left open `judge` decides, at once for each end that is not like one before, and for the best.
     Sobol points take turns with hops from the lowest minima: a normal displacement in all coordinates or in one, kept
     within the box (monotonic basin hopping: Leary, Global optimization on funneling landscapes, J. Global Optim. 18
     (2000) 367–383; Locatelli, On the multilevel structure of global optimization problems, 2005).
@@ -69,6 +72,7 @@ def search(
     low, high = ends
     width = high - low
     spread = points(start.size, random)
+    seen: list[Minimum] = []
     minima: list[Minimum] = []
     best: Local | None = None
     made = 0
@@ -83,12 +87,17 @@ def search(
         if end is None:
             break
         made += 1
+        if not _counted(seen, end, width):
+            if end.kept is None:
+                end = judge(end)
+            if not _counted(seen, end, width) and end.kept is not None:
+                seen.append(Minimum(end.x, end.value, 1, end.outcome, end.kept))
+            minima = sorted((each for each in seen if each.kept), key=lambda minimum: minimum.value)
         if best is None or _better(end, best):
             best = end
-        if end.kept:
-            _collect(minima, end, width)
     assert best is not None, "the first start gives an end"
-    return Found(tuple(minima), made, best)
+    minima = sorted((each for each in seen if each.kept), key=lambda minimum: minimum.value)
+    return Found(tuple(minima), made, judge(best) if best.kept is None else best)
 
 
 def _hop(minima: list[Minimum], turn: int, width: Array, random: np.random.Generator) -> Array:
@@ -109,20 +118,16 @@ def _better(end: Local, best: Local) -> bool:
     if not np.isfinite(best.value):
         return True
     room = EQUAL * max(1.0, abs(best.value))
-    if abs(end.value - best.value) <= room and end.kept != best.kept:
-        return end.kept
+    if abs(end.value - best.value) <= room and bool(end.kept) != bool(best.kept):
+        return bool(end.kept)
     return end.value < best.value
 
 
-def _collect(minima: list[Minimum], end: Local, width: Array) -> None:
-    """Count it where it is known, else put it in its place."""
-    for k, known in enumerate(minima):
-        close = bool(np.all(np.abs(end.x - known.x) <= ALIKE * width))
-        if close and abs(end.value - known.value) <= EQUAL * max(1.0, abs(known.value)):
-            lower = end.value < known.value
-            x, value, outcome = (end.x, end.value, end.outcome) if lower else (known.x, known.value, known.outcome)
-            minima[k] = Minimum(x, value, known.times + 1, outcome)
-            break
-    else:
-        minima.append(Minimum(end.x, end.value, 1, end.outcome))
-    minima.sort(key=lambda minimum: minimum.value)
+def _counted(seen: list[Minimum], end: Local, width: Array) -> bool:
+    """Whether the end is like one before, which is then counted once more."""
+    for k, known in enumerate(seen):
+        room = EQUAL * max(1.0, abs(known.value))
+        if abs(end.value - known.value) <= room and bool(np.all(np.abs(end.x - known.x) <= ALIKE * width)):
+            seen[k] = known._replace(times=known.times + 1)
+            return True
+    return False
