@@ -24,6 +24,7 @@ from optcli.build import build
 DATA = ROOT / "tests" / "data"
 BEGIN, END = "<!-- sets -->", "<!-- end of sets -->"
 RELATIVE, ABSOLUTE = 1e-6, 1e-10  # how near to the known value counts as solved
+MOST = 40.0  # seconds of one large problem
 EVALS = 20_000  # of a search over a box
 HEAD = ("set", "measure", "ours", "peers", "must", "aim")
 Cells = tuple[str, ...]
@@ -59,7 +60,8 @@ def mgh() -> list[Cells]:
         known = [each["minimum"], *each["accepted_minima"]]
         good = solved(ours.value, known)
         won += good
-        point = [float(ours.x[name]) for name in names]
+        layout = build(each["expression"], engine="numpy").layout.names
+        point = [float(ours.x[name]) for name in layout]
         false += ours.verdict.kind == "minimum" and not (good and positive(each["expression"], point))
         evaluations = ours.evaluations
         work = evaluations["value"] + evaluations["gradient"] + len(start) * evaluations["hessian"]
@@ -91,11 +93,10 @@ def bounds() -> list[Cells]:
     won, theirs, total = 0, {"L-BFGS-B": 0, "TNC": 0}, 0
     for each in case_file("hs_bounds.json"):
         total += 1
-        objective = build(each["objective"], engine="numpy")
-        places = dict(zip(each["vars"], each["bounds"], strict=True))
-        start = dict(zip(each["vars"], each["start"], strict=True))
-        ours = optcli.minimize(each["objective"], start=start, bounds=places)
-        known = [each["best_known"]["f"]]
+        objective = build(each["expression"], engine="numpy")
+        places, start = each["bounds"], each["start"]
+        ours = optcli.minimize(each["expression"], start=start, bounds=places)
+        known = [each["minimum"]]
         good = solved(ours.value, known)
         won += good
         names = objective.layout.names
@@ -115,8 +116,8 @@ def bounds() -> list[Cells]:
 
 
 def global_() -> list[Cells]:
-    entries = [library.get(name) for name in library.names()]
-    entries = [entry for entry in entries if entry.domain and entry.minima]
+    published = {each["name"].lower() for each in case_file("global_functions.json")}
+    entries = [library.get(name) for name in library.names() if name in published]
     won = 0
     for entry in entries:
         ours = optcli.minimize(entry.name, bounds="domain", starts=10**6, max_evals=EVALS, every=0)
@@ -127,7 +128,7 @@ def global_() -> list[Cells]:
                 f"    {entry.name}: {ours.value!r}, known {entry.minima[0].value!r}; {ours.starts} starts", flush=True
             )
     share = won / len(entries)
-    label = f"the library's functions over their domains, {EVALS:,} gradients"
+    label = f"functions of the SciPy benchmark over their domains, {EVALS:,} gradients"
     return [(label, "solved", f"{won} of {len(entries)}, {share:.1%}", "", "92 %", "96 %")]
 
 
@@ -145,19 +146,19 @@ def large() -> list[Cells]:
             size = n - n % int(each.get("n_multiple_of", 1))
             total += 1
             began = time.perf_counter()
-            ours = optcli.minimize(name, params={"n": size}, every=0, max_time=300.0)
+            ours = optcli.minimize(name, params={"n": size}, every=0, max_time=MOST)
             mine = time.perf_counter() - began
-            known = float(each["f_star"]) if each.get("f_star") not in (None, "") else None
-            good = solved(ours.value, [known]) or (known is None and ours.verdict.kind == "minimum")
-            won += good
             x0 = np.concatenate([np.ravel(part) for part in ours.preview.layout.split(ours.preview.start).values()])
-            both = _jax(name, size) or build_both(name, size)
+            both = native(name, size)
             both(x0)
             began = time.perf_counter()
             peer = minimize(both, x0, jac=True, method="L-BFGS-B", options={"maxiter": 15_000, "maxfun": 15_000})
             took = time.perf_counter() - began
-            other = solved(float(peer.fun), [known])
-            theirs += other
+            lowest = min(ours.value, float(peer.fun))
+            known = float(each["f_star"]) if each["f_star"] != "numeric" else lowest
+            good = solved(ours.value, [known])
+            won += good
+            theirs += solved(float(peer.fun), [known])
             if good:
                 ratios.append(mine / took)
             print(
@@ -166,19 +167,23 @@ def large() -> list[Cells]:
             )
         ratio = math.exp(sum(map(math.log, ratios)) / max(1, len(ratios)))
         rows.append((f"large problems, n = {n:,}", "solved", f"{won} of {total}", f"{theirs}", "as many", "all"))
-        rows.append(("the same", "seconds / SciPy L-BFGS-B, geometric mean", f"{ratio:.2f}", "1", "≤ 0.3", "≤ 0.1"))
+        rows.append(
+            (
+                "the same",
+                "seconds, parsing and compiling included / SciPy L-BFGS-B on our compiled gradient, geometric mean",
+                f"{ratio:.2f}",
+                "1",
+                "≤ 0.3",
+                "≤ 0.1",
+            )
+        )
     return rows
 
 
-def build_both(name: str, size: int) -> Callable[[Any], Any]:
-    """Our own native gradient for SciPy, which is faster than JAX's."""
+def native(name: str, size: int) -> Callable[[Any], Any]:
+    """Value and gradient for SciPy: our native code, compiled beforehand, which is faster than any other peer's."""
     entry = library.get(name)
-    objective = build(entry.expression, {**entry.params, "n": float(size)}).compiled()
-    return objective.value_and_gradient
-
-
-def _jax(name: str, size: int) -> Callable[[Any], Any] | None:
-    return None
+    return build(entry.expression, {**entry.params, "n": float(size)}).compiled().value_and_gradient
 
 
 SETS: dict[str, Callable[[], list[Cells]]] = {"mgh": mgh, "bounds": bounds, "global": global_, "large": large}

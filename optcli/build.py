@@ -44,6 +44,7 @@ KINKED = frozenset(
     (ops.abs_, ops.sign, ops.floor, ops.ceil, ops.mod, ops.largest, ops.smallest, ops.heaviside, ops.where)
 )
 NATIVE = {"value": "_native_value", "gradient": "_native_gradient", "product": "_native_product"}
+LONG_IN_A_RUN = 2_000  # the same for a whole run by a method that sees curvature
 LONG = 20_000  # entries of the longest array from which on one evaluation is worth being compiled
 
 
@@ -178,7 +179,9 @@ class Objective:
     @property
     def pays(self) -> bool:
         """Whether native code is worth being made for the few hundred evaluations of a method that sees curvature."""
-        return self.engine == "native" or self._long or len(self.gradient_graph.nodes) >= MANY_NODES
+        if self.engine == "native" or self._long or len(self.gradient_graph.nodes) >= MANY_NODES:
+            return True
+        return max((math.prod(node.shape) for node in self.rolled_graph.nodes), default=0) >= LONG_IN_A_RUN
 
     @cached_property
     def smooth(self) -> bool:

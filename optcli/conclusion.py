@@ -9,6 +9,7 @@ from optcli.blame import Blame
 from optcli.build import Objective
 from optcli.layout import Layout
 from optcli.optimize.iterate import Array
+from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Problem
 from optcli.optimize.solve import Result
@@ -75,6 +76,8 @@ def conclude(
         norm = result.point.gradient_norm
         message = f"no step changes the value any more: the gradient norm {norm:.3g} is all that rounding leaves"
         return Conclusion(Status.CONVERGED, message, verdict)
+    if status is Status.STALLED and not isinstance(method, FirstOrder):
+        message = message.replace("try a larger --lr", "try another --method")
     if status is Status.NONFINITE:
         culprit = names.nonfinite(result.iterate.x)
         if culprit is not None:

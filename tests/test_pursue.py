@@ -11,7 +11,7 @@ from optcli.optimize.iterate import Iterate, Point
 from optcli.optimize.methods.gd import GradientDescent
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Counts, Problem
-from optcli.optimize.pursue import descended, pursue
+from optcli.optimize.pursue import TURN, descended, pursue
 from optcli.optimize.solve import Result
 from optcli.optimize.status import Status
 from optcli.optimize.stop import Stop
@@ -93,6 +93,19 @@ def test_where_one_method_gives_up_the_next_goes_on() -> None:
     assert found.end.verdict.kind == "minimum"
     alone = pursue([Stuck()], make, judge, np.array([1.0, 0.5]), Stop(tol=1e-8))  # type: ignore[arg-type]
     assert alone.result.status is Status.STALLED
+
+
+def test_a_method_that_takes_too_long_is_followed_by_the_next() -> None:
+    _, make = problems()
+    slow, quick = GradientDescent(1e-9), GradientDescent(0.1)
+    start = np.array([1.0, 0.5])
+    found = pursue([slow, quick], make, judge, start, Stop(tol=1e-8))  # type: ignore[arg-type]
+    assert [leg.begin for leg in found.legs] == [0, TURN]
+    assert found.end.verdict.kind == "minimum"
+    alone = pursue([slow], make, judge, start, Stop(tol=1e-8, iters=3 * TURN))  # type: ignore[arg-type]
+    assert (alone.result.status, alone.result.iterations) == (Status.LIMIT, 3 * TURN)
+    exactly = pursue([slow, quick], make, judge, start, Stop(iters=3 * TURN))  # type: ignore[arg-type]
+    assert (exactly.result.status, len(exactly.legs)) == (Status.COMPLETED, 1)
 
 
 def test_limits_hold_for_all_legs_together() -> None:

@@ -18,6 +18,7 @@ from optcli.optimize.verdict import Verdict
 
 MOST_ESCAPES = 20
 FIRST = 1e-3  # of max(1, largest |x|): the first displacement from a saddle
+TURN = 500  # updates of a method, after which the next one has its turn
 LEAST_DROP = 1e-12  # of max(1, |f|): what is lower by less may be rounding
 HALVINGS, DOUBLINGS = 8, 60
 LEFT = ("saddle", "maximum", "degenerate", "kink")  # verdicts from which an escape begins
@@ -99,7 +100,7 @@ def pursue(
         course.legs.append(Leg(method.name, 0, why))
     began = stop.clock()
     while True:
-        result = solve(problem, method, start, _rest(stop, began), watch)
+        result = solve(problem, method, start, _leg(stop, began, course, len(methods)), watch)
         stop = replace(stop, scale=result.scale)  # that of the first start, for all legs
         end = judge(problem, method, result)
         verdict = end.verdict
@@ -161,6 +162,8 @@ def _from(problem: Problem, method: Method, x: Array, result: Result, iteration:
     return Iterate(point, fresh.state, lower(result.iterate.best, point) if point.finite else result.iterate.best)
 
 
-def _rest(stop: Stop, began: float) -> Stop:
-    """The rules with the time that is used up."""
-    return replace(stop, used=stop.used + stop.clock() - began)
+def _leg(stop: Stop, began: float, course: Course, count: int) -> Stop:
+    """The rules of a leg: with the time that is used up, and, where others wait and a tolerance asks, with its turn."""
+    more = course.turn + 1 < count and stop.judges
+    turn = course.legs[-1].begin + TURN if more else None
+    return replace(stop, used=stop.used + stop.clock() - began, turn=turn)

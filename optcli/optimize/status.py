@@ -61,6 +61,7 @@ ENDINGS: dict[str, tuple[Status, str]] = {
         Status.LIMIT,
         "the {seconds:g} s allowed are over after {done}, with the gradient norm at {norm:.3g}: raise --max-time",
     ),
+    "turn": (Status.STALLED, "the gradient norm {norm:.3g} is still above the tolerance {tol:.3g} after {done}"),
     "stalled": (
         Status.STALLED,
         "the steps are too small to change the point any more (iteration {at}), but the gradient norm {norm:.3g} is "

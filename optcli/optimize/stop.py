@@ -38,6 +38,7 @@ class Stop:
     signal: Callable[[], str | bool | None] = lambda: None
     maximize: bool = False
     used: float = 0.0  # seconds of max_time that were over before `solve` began: the run goes on
+    turn: int | None = None  # the number of updates after which another method of a plan has its turn
     scale: float | None = None  # of the run that goes on, see Check; None: from the start
     clock: Callable[[], float] = time.perf_counter
 
@@ -126,6 +127,8 @@ class Check:
             return self._end("evals", iterate)
         if stop.max_time is not None and self.clock() - self.began >= stop.max_time:
             return self._end("time", iterate)
+        if stop.turn is not None and point.iteration >= stop.turn:
+            return self._end("turn", iterate)
         if stop.judges and not iterate.moved:
             return self._end("stalled", iterate)
         return None
