@@ -25,6 +25,7 @@ DATA = ROOT / "tests" / "data"
 BEGIN, END = "<!-- sets -->", "<!-- end of sets -->"
 RELATIVE, ABSOLUTE = 1e-6, 1e-10  # how near to the known value counts as solved
 MOST = 40.0  # seconds of one large problem
+STRIDE = 3  # one in so many of the functions over a box: all take an hour
 EVALS = 20_000  # of a search over a box
 HEAD = ("set", "measure", "ours", "peers", "must", "aim")
 Cells = tuple[str, ...]
@@ -117,7 +118,7 @@ def bounds() -> list[Cells]:
 
 def global_() -> list[Cells]:
     published = {each["name"].lower() for each in case_file("global_functions.json")}
-    entries = [library.get(name) for name in library.names() if name in published]
+    entries = [library.get(name) for name in library.names() if name in published][::STRIDE]
     won = 0
     for entry in entries:
         ours = optcli.minimize(entry.name, bounds="domain", starts=10**6, max_evals=EVALS, every=0)
@@ -128,7 +129,7 @@ def global_() -> list[Cells]:
                 f"    {entry.name}: {ours.value!r}, known {entry.minima[0].value!r}; {ours.starts} starts", flush=True
             )
     share = won / len(entries)
-    label = f"functions of the SciPy benchmark over their domains, {EVALS:,} gradients"
+    label = f"functions of the SciPy benchmark, one in {STRIDE}, over their domains, {EVALS:,} gradients"
     return [(label, "solved", f"{won} of {len(entries)}, {share:.1%}", "", "92 %", "96 %")]
 
 
@@ -146,7 +147,11 @@ def large() -> list[Cells]:
             size = n - n % int(each.get("n_multiple_of", 1))
             total += 1
             began = time.perf_counter()
-            ours = optcli.minimize(name, params={"n": size}, every=0, max_time=MOST)
+            try:
+                ours = optcli.minimize(name, params={"n": size}, every=0, max_time=MOST)
+            except optcli.ExpressionError as error:  # n² terms are more than a text may have
+                print(f"    {name} {size}: {error.message}", flush=True)
+                continue
             mine = time.perf_counter() - began
             x0 = np.concatenate([np.ravel(part) for part in ours.preview.layout.split(ours.preview.start).values()])
             both = native(name, size)
@@ -155,7 +160,8 @@ def large() -> list[Cells]:
             peer = minimize(both, x0, jac=True, method="L-BFGS-B", options={"maxiter": 15_000, "maxfun": 15_000})
             took = time.perf_counter() - began
             lowest = min(ours.value, float(peer.fun))
-            known = float(each["f_star"]) if each["f_star"] != "numeric" else lowest
+            params = {"n": size} if "n" in each["f_star"] else {}
+            known = lowest if each["f_star"] == "numeric" else optcli.function(each["f_star"], params=params)()
             good = solved(ours.value, [known])
             won += good
             theirs += solved(float(peer.fun), [known])

@@ -18,6 +18,9 @@ from optcli.prepare import Prepared
 from optcli.rows import Rows, signed
 
 
+TURN = 200  # updates of a quick run: what takes longer is better begun elsewhere
+
+
 def many(
     ready: Prepared,
     stop: Stop,
@@ -43,7 +46,7 @@ def many(
         if over:
             return None
         rows = Rows(config.every, Unwatched(), layout, sign)
-        result = quick(x, rest(), rows)
+        result = quick(x, replace(rest(), turn=TURN if stop.judges else None), rows)
         point = result.point
         spent = stop.max_evals is not None and result.counts.gradient >= stop.max_evals
         late = stop.max_time is not None and stop.clock() - began >= stop.max_time
