@@ -26,14 +26,21 @@ def main() -> NoReturn:
 def _leave(code: int) -> NoReturn:
     """End the process without taking numpy, LLVM, and a million nodes apart, which takes longer than many a run.
 
-    All that was written is flushed, files are closed. Profilers and tracers still get the usual end.
+    All that was written is flushed, files are closed. Profilers, tracers, and programs that run this module inside of
+    themselves still get the usual end.
     """
-    if sys.getprofile() is None and sys.gettrace() is None:
+    if _is_the_program() and sys.getprofile() is None and sys.gettrace() is None:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
     sys.exit(code)
+
+
+def _is_the_program() -> bool:
+    """Whether the process was started as `python -m optcli` or by the installed script."""
+    words = sys.orig_argv[1:]
+    return words[:2] == ["-m", "optcli"] or (bool(words) and os.path.basename(words[0]) in ("optcli", "optcli.exe"))
 
 
 if __name__ == "__main__":

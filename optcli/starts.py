@@ -17,7 +17,6 @@ from optcli.outcome import FoundMinimum, Unwatched, Watch
 from optcli.prepare import Prepared
 from optcli.rows import Rows, signed
 
-
 TURN = 200  # updates of a quick run: what takes longer is better begun elsewhere
 
 

@@ -114,3 +114,13 @@ def test_what_computes_nothing_loads_no_numpy(tmp_path: Path, words: list[str]) 
         [sys.executable, "-c", RUN, *words], capture_output=True, text=True, env=environ, timeout=60, check=True
     )
     assert not {"numpy", "sympy", "rich", "yaml", "llvmlite"} & set(json.loads(done.stdout)[1])
+
+
+def test_a_program_may_run_the_module_inside_of_itself(tmp_path: Path) -> None:
+    """Only a process of its own ends at once."""
+    inside = (
+        "import runpy, sys\nsys.argv = ['optcli', '--version']\n"
+        "try: runpy.run_module('optcli', run_name='__main__')\nexcept SystemExit as end: print('ended', end.code)"
+    )
+    done = subprocess.run([sys.executable, "-c", inside], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.endswith("ended 0\n")

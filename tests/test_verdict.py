@@ -45,7 +45,7 @@ CODES = [
     ("unbounded", "unbounded", None, 13),
     ("unbounded", "stationary", None, 13),
     ("limit", "unbounded", None, 13),
-    ("completed", "unbounded", None, 13),
+    ("completed", "unbounded", None, 0),
     ("diverged", "not_stationary", None, 17),
     ("diverged", "stationary", None, 17),
     ("limit", "stationary", None, 11),

@@ -103,9 +103,11 @@ def exit_code(status: Status, verdict: Verdict, signal: str | None = None) -> in
     """The first line of contract §4's table that fits; `signal` is the name of the one that interrupted."""
     if status is Status.INTERRUPTED:
         return TERMINATED if signal == "SIGTERM" else EXIT_CODES[status]
-    for word in (Status.NONFINITE, Status.UNBOUNDED):
-        if word in (status, verdict.kind):
-            return EXIT_CODES[word]
+    if Status.NONFINITE in (status, verdict.kind):
+        return EXIT_CODES[Status.NONFINITE]
+    # a run that made the updates it was asked for did so, however far the value may fall from there
+    if status is Status.UNBOUNDED or (verdict.kind == Status.UNBOUNDED and status is not Status.COMPLETED):
+        return EXIT_CODES[Status.UNBOUNDED]
     if status is Status.CONVERGED and not verdict.good:
         return ELSEWHERE
     return EXIT_CODES[status]
