@@ -14,7 +14,7 @@ from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Problem
 from optcli.optimize.solve import Result
 from optcli.optimize.status import Status
-from optcli.optimize.verdict import Verdict, judge
+from optcli.optimize.verdict import VAST, Verdict, judge
 
 ROUNDED = (Status.STALLED, Status.FAILED)  # ends that rounding alone may have brought about
 
@@ -83,7 +83,7 @@ def conclude(
         if culprit is not None:
             message = f"{message} ({culprit.sentence})"
             verdict = verdict._replace(culprit=culprit)
-    if status in ADVISED and verdict.kind == "not_stationary":
+    if status in ADVISED and verdict.kind == "not_stationary" and problem.size <= VAST:
         from optcli.optimize.advice import advice
 
         more = advice(problem, method, result, start, entries)

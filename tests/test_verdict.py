@@ -25,7 +25,7 @@ from optcli.optimize.methods import METHODS, find, make
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.solve import Problem, Stop, solve
 from optcli.optimize.status import EXIT_CODES, Status, exit_code
-from optcli.optimize.verdict import Verdict, judge
+from optcli.optimize.verdict import VAST, Verdict, judge
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("minimum", "stationary", "saddle", "maximum", "degenerate", "kink", "not_stationary", "unbounded", "nonfinite")
@@ -515,3 +515,12 @@ def test_examples_of_the_page(word: str, is_status: bool, command: str, code: in
     result = json.loads(done.stdout)
     assert done.returncode == code, done.stderr
     assert (result["status"] if is_status else result["verdict"]["kind"]) == (other or word)
+
+
+@pytest.mark.parametrize(("norm", "kind"), [(1e-9, "stationary"), (1.0, "not_stationary")])
+def test_vast_problems_are_judged_by_their_gradient_alone(norm: float, kind: str) -> None:
+    """Nothing is evaluated: each question would take vectors as long as those of the run."""
+    x = np.zeros(VAST + 1)
+    asked = Problem(x.size, lambda x: pytest.fail("a value"), lambda x: pytest.fail("a gradient"))
+    point = Point(0, x, 1.0, np.full(x.size, norm), norm, True)
+    assert judge(asked, point, 1e-8, Status.COMPLETED).kind == kind

@@ -24,6 +24,7 @@ from optcli.optimize.problem import Counts, Problem
 from optcli.optimize.sentences import Sentences
 from optcli.optimize.status import Status
 
+VAST = 1_000_000  # variables beyond which the gradient alone is judged: each further question takes vectors
 MIRRORED = {"minimum": "maximum", "maximum": "minimum"}
 
 
@@ -87,6 +88,12 @@ def judge(
     `tolerance` is T of contract §2 at the point; `status` matters only where it proves that no minimum exists. `names`
     knows the parts of the text, `entries` the names of x's entries. Deterministic for a given `seed`.
     """
+    words = Sentences(point, tolerance, entries, maximize)
+    if problem.size > VAST and point.finite and status is not Status.UNBOUNDED:
+        if point.gradient_norm > tolerance:
+            return Verdict("not_stationary", words.not_stationary(None, None), maximize=maximize)
+        reason = f"beyond {VAST:,} variables it would take more memory than the run"
+        return Verdict("stationary", words.stationary(reason), maximize=maximize)
     from optcli.optimize.judging import Judging
 
     quiet = copy.copy(problem)
@@ -99,7 +106,7 @@ def judge(
             status=status,
             names=names or Nameless(),
             start=start,
-            words=Sentences(point, tolerance, tuple(entries), maximize),
+            words=words,
             seed=seed,
         ).run()
     if not maximize:
