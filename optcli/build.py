@@ -164,9 +164,13 @@ class Objective:
         return Plan(self.product_graph)
 
     @cached_property
+    def _longest(self) -> int:
+        """Entries of the longest array that an evaluation makes."""
+        return max((math.prod(node.shape) for node in self.rolled_graph.nodes), default=0)
+
+    @cached_property
     def _long(self) -> bool:
-        longest = max((math.prod(node.shape) for node in self.rolled_graph.nodes), default=0)
-        return self.engine != "numpy" and longest >= LONG and native_works()
+        return self.engine != "numpy" and self._longest >= LONG and native_works()
 
     @cached_property
     def exact(self) -> bool:
@@ -179,9 +183,9 @@ class Objective:
     @property
     def pays(self) -> bool:
         """Whether native code is worth being made for the few hundred evaluations of a method that sees curvature."""
-        if self.engine == "native" or self._long or len(self.gradient_graph.nodes) >= MANY_NODES:
+        if self.engine == "native" or self._longest >= LONG_IN_A_RUN:
             return True
-        return max((math.prod(node.shape) for node in self.rolled_graph.nodes), default=0) >= LONG_IN_A_RUN
+        return len(self.gradient_graph.nodes) >= MANY_NODES
 
     @cached_property
     def smooth(self) -> bool:

@@ -76,10 +76,10 @@ def _without(ready: Prepared, method: Method) -> bool:
     return _brief(ready, method) if isinstance(method, FirstOrder) else not ready.objective.pays
 
 
-def _brief(ready: Prepared, method: Method) -> bool:
+def _brief(ready: Prepared, method: FirstOrder) -> bool:
     """Whether a run is over before LLVM would be loaded, and has the same digits on both engines."""
     iters = ready.config.iters
     if iters is None or iters * UPDATE > BRIEF or ready.bounds is not None:
         return False
-    exact = isinstance(method, FirstOrder) and method.exact and ready.objective.exact
+    exact = method.exact and ready.objective.exact
     return exact and iters * (UPDATE + len(ready.objective.gradient_graph)) <= BRIEF

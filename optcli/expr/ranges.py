@@ -65,14 +65,8 @@ class Ranges:
 
     def _index(self, k: int, scope: Scope, whole: bool = False) -> Index:
         """The node as an index value."""
-        below, stack = set(), [k]
-        while stack:
-            at = stack.pop()
-            if at not in below:
-                below.add(at)
-                stack.extend(self.nodes[at].args)
         values: dict[int, Index] = {}
-        for at in sorted(below):
+        for at in self.syntax.below(k):
             node = self.nodes[at]
             try:
                 values[at] = self._index_part(at, node, [values[arg] for arg in node.args], scope)

@@ -36,6 +36,16 @@ class Syntax(NamedTuple):
     names: tuple[str, ...]
     definitions: tuple[tuple[str, int], ...]
 
+    def below(self, k: int) -> list[int]:
+        """The nodes that a part is made of, itself included, arguments first."""
+        found, stack = set(), [k]
+        while stack:
+            at = stack.pop()
+            if at not in found:
+                found.add(at)
+                stack.extend(self.nodes[at].args)
+        return sorted(found)
+
     def __str__(self) -> str:
         lines = []
         for k, node in enumerate(self.nodes):

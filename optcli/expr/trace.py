@@ -85,7 +85,7 @@ class Tracer:
             if node.kind in ("sum", "product"):
                 body, low, high = node.args
                 for end in (low, high):
-                    for part in self._below(end):
+                    for part in self.resolved.syntax.below(end):
                         self.scopes[part] = scope
                 self.axes[k] = self._axis(node, low, high, scope)
                 self.scopes[body] = (*scope, k)
@@ -93,16 +93,6 @@ class Tracer:
             elif node.kind != "use":  # a definition stands outside of every Sum
                 for arg in node.args:
                     self.scopes[arg] = scope
-
-    def _below(self, k: int) -> list[int]:
-        """The nodes of a bound, arguments first."""
-        below, stack = set(), [k]
-        while stack:
-            at = stack.pop()
-            if at not in below:
-                below.add(at)
-                stack.extend(self.nodes[at].args)
-        return sorted(below)
 
     def _axis(self, node: SyntaxNode, low: int, high: int, scope: tuple[int, ...]) -> Axis:
         first, last = (np.asarray(self._small(end)) for end in (low, high))
@@ -120,7 +110,7 @@ class Tracer:
     def _small(self, k: int) -> Any:
         """The value of a bound: index arithmetic only."""
         values: dict[int, Any] = {}
-        for at in self._below(k):
+        for at in self.resolved.syntax.below(k):
             values[at] = self._value(at, self.nodes[at], [values[arg] for arg in self.nodes[at].args], None)
         return values[k]
 

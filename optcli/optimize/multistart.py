@@ -64,7 +64,7 @@ def search(
 ) -> Found:
     """Local runs from `start` and count − 1 other points, shape (n,), within `ends`, until `local` returns None.
 
-    What `local` left open `judge` decides, at once for each end that is not like one before, and for the best.
+    What `local` left open `judge` decides for each end that is not like one before; the best may be open still.
     Sobol points take turns with hops from the lowest minima: a normal displacement in all coordinates or in one, kept
     within the box (monotonic basin hopping: Leary, Global optimization on funneling landscapes, J. Global Optim. 18
     (2000) 367–383; Locatelli, On the multilevel structure of global optimization problems, 2005).
@@ -92,12 +92,16 @@ def search(
                 end = judge(end)
             if not _counted(seen, end, width) and end.kept is not None:
                 seen.append(Minimum(end.x, end.value, 1, end.outcome, end.kept))
-            minima = sorted((each for each in seen if each.kept), key=lambda minimum: minimum.value)
+            minima = _kept(seen)
         if best is None or _better(end, best):
             best = end
     assert best is not None, "the first start gives an end"
-    minima = sorted((each for each in seen if each.kept), key=lambda minimum: minimum.value)
-    return Found(tuple(minima), made, judge(best) if best.kept is None else best)
+    return Found(tuple(_kept(seen)), made, best)
+
+
+def _kept(seen: list[Minimum]) -> list[Minimum]:
+    """The minima among what was found, the lowest first."""
+    return sorted((each for each in seen if each.kept), key=lambda minimum: minimum.value)
 
 
 def _hop(minima: list[Minimum], turn: int, width: Array, random: np.random.Generator) -> Array:
