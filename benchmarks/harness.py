@@ -14,12 +14,15 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- measured -->", "<!-- end of what was measured -->"
 PACKAGES = ("optcli", "numpy", "sympy", "llvmlite", "click", "scipy", "jax", "torch", "casadi")
 HEAD = ("row", "ours", "peer", "ratio", "must", "aim", "reached")
+
+RELATIVE, ABSOLUTE = 1e-6, 1e-10  # how near to a known value counts as solved
 
 
 class MissingError(Exception):
@@ -67,6 +70,11 @@ class Measured:
         if self.row.must is not None:
             return "must" if self.ratio <= self.row.must else "**no**"
         return ""
+
+
+def near(value: Any, minima: Iterable[float | None]) -> bool:
+    """Whether a value is as low as one of the known minima."""
+    return isinstance(value, float) and any(value <= m + RELATIVE * abs(m) + ABSOLUTE for m in minima if m is not None)
 
 
 def measure(row: Row, repetitions: int) -> Measured:

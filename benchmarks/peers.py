@@ -102,6 +102,19 @@ def _jax_evaluation(function: Callable[[Any, Any], Any], x: Any) -> Work:
     return lambda: jax.block_until_ready(both(point))
 
 
+def jax_both(function: Callable[[Any, Any], Any], x: Any) -> Callable[[Any], tuple[float, Any]]:
+    """Value and gradient for SciPy's methods, compiled and warm: a float and a numpy array of x's shape."""
+    jax = _jax()
+    compiled = jax.jit(jax.value_and_grad(lambda point: function(jax.numpy, point)))
+
+    def both(point: Any) -> tuple[float, Any]:
+        value, slope = compiled(point)
+        return float(value), np.asarray(slope)
+
+    both(x)
+    return both
+
+
 def jax_chained(x: Any) -> Work:
     return _jax_evaluation(
         lambda np_, p: np_.sum(100.0 * (p[1:] - p[:-1] ** 2) ** 2 + (1.0 - p[:-1]) ** 2),

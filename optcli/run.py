@@ -152,7 +152,8 @@ def _in_units(
     if course.units is None:
         with np.errstate(all="ignore"):
             # a Hessian at the start costs nothing where the method begins with it
-            course.units = units(problem, problem.project(ready.start), chosen.methods[0].curved)
+            arrays = ready.objective.layout.slices().values()
+            course.units = units(problem, problem.project(ready.start), chosen.methods[0].curved, arrays)
     c = course.units
     if (c == 1.0).all():
         return chosen, ""

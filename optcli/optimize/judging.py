@@ -228,7 +228,7 @@ class Judging:
         return Verdict("not_stationary", text, curvature=seen.smallest, direction=step)
 
     def _degenerate(self, seen: Spectrum, path: Path) -> Verdict:
-        flat = [self._whole(v) for v in (seen.nulls() or [seen.flat])]
+        flat = [self.whole(v) for v in (seen.nulls() or [seen.flat])]
         lasting = seen.negative and path.bottom <= KEPT[0] * seen.scaled[0]  # x²y² is indefinite only beside its axes
         way = self._down(seen) if lasting else None
         if way is not None:
@@ -247,14 +247,14 @@ class Judging:
 
     # ------------------------------------------------------------ parts
 
-    def _whole(self, v: Array) -> Array:
+    def whole(self, v: Array) -> Array:
         """A direction in the free variables as one in all."""
         out = np.zeros(self.problem.size)
         out[self.free] = v
         return out
 
     def _down(self, seen: Spectrum) -> Array | None:
-        return self.way_down(self._whole(seen.down))
+        return self.way_down(self.whole(seen.down))
 
     def way_down(self, v: Array) -> Array | None:
         """v or −v, whichever leads lower; None where the bounds leave neither."""

@@ -94,8 +94,9 @@ def _product(judging: Judging, x: Array, v: Array) -> Array:
     return part
 
 
-def newton_step(judging: Judging, g: Array) -> Array | None:
-    """s with Hs ≈ −g on the free variables by conjugate gradients; None where curvature turns out not positive."""
+def newton_step(judging: Judging, g: Array) -> tuple[Array, bool]:
+    """s with Hs ≈ −g on the free variables by conjugate gradients; False with what was found before curvature turned
+    out not to be positive."""
     s, r = np.zeros_like(g), -g
     p, size = r, inner(r, r)
     enough = CG_FORCING**2 * size
@@ -105,12 +106,12 @@ def newton_step(judging: Judging, g: Array) -> Array | None:
         q = _product(judging, judging.point.x, p)
         curvature = inner(p, q)
         if not curvature > 0.0:
-            return None
+            return s, False
         alpha = size / curvature
         s, r = s + alpha * p, r - alpha * q
         before, size = size, inner(r, r)
         p = r + (size / before) * p
-    return s
+    return s, True
 
 
 def judged(judging: Judging, rough: Noise) -> Verdict:
@@ -121,26 +122,29 @@ def judged(judging: Judging, rough: Noise) -> Verdict:
     ritz = lanczos(judging)
     if ritz is None:
         return Verdict("stationary", words.stationary("products with the Hessian are not finite"))
-    whole = np.zeros(problem.size)
-    whole[judging.free] = ritz.vector
-    sure = ritz.smallest + ritz.error < -ROUNDING * max(abs(ritz.largest), abs(ritz.smallest))
-    if sure and (way := judging.way_down(unit(whole))) is not None:
+    g = point.gradient[judging.free]
+    step, convex = newton_step(judging, g)
+    s = judging.whole(step)
+    y = problem.project(point.x + s)
+    # a curvature that goes with the rest of the gradient is that of a point beside the stationary one
+    kept = inner(ritz.vector, _product(judging, y, ritz.vector)) / ritz.smallest if ritz.smallest else 0.0
+    sure = ritz.smallest + ritz.error < -ROUNDING * max(abs(ritz.largest), abs(ritz.smallest)) and kept >= KEPT[0]
+    if sure and (way := judging.way_down(unit(judging.whole(ritz.vector)))) is not None:
         kind = "maximum" if ritz.largest < 0.0 and not len(judging.held) else "saddle"
         text = words.maximum(ritz.largest) if kind == "maximum" else words.saddle(ritz.smallest, way)
         return Verdict(kind, text, curvature=ritz.smallest, direction=way)
+    if ritz.smallest < -ritz.error and not sure:
+        found = (
+            f"the smallest found, {words.typed(ritz.smallest):.2g}, may be what the rest of the gradient makes of zero"
+        )
+        return Verdict("stationary", words.stationary(found), curvature=None)
     if not (ritz.smallest > ROUNDING * ritz.largest and ritz.error <= SETTLED * ritz.smallest):
         found = f"the smallest found is {words.typed(ritz.smallest):.2g} within {ritz.error:.1g}, which is too vague"
         return Verdict("stationary", words.stationary(found), curvature=None)
-    g = point.gradient[judging.free]
-    step = newton_step(judging, g)
-    if step is None:
+    if not convex:
         return Verdict("stationary", words.stationary("the Newton step met a direction without curvature"))
-    s = np.zeros(problem.size)
-    s[judging.free] = step
-    y = problem.project(point.x + s)
     moved = largest_entry((y - point.x) / np.maximum(1.0, np.abs(point.x)))
     value, after = problem.value_and_gradient(y)
-    kept = inner(ritz.vector, _product(judging, y, ritz.vector)) / ritz.smallest
     left = largest_entry(after[judging.free])
     noise = 64.0 * EPS * ritz.largest * max(1.0, largest_entry(point.x))
     if moved > NEAR or not KEPT[0] <= kept <= KEPT[1] or left > GRADIENT_LEFT * largest_entry(g) + noise:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
 
 UNRESOLVED = 1e-10  # ε of ε_k = ε·|f|, Hager & Zhang (2005) section 4; theirs is 1e-6, see Line
+DOUBTFUL = 1e-6  # of the size of f: changes that may be its rounding, if its terms cancel
+LINEAR = 0.1  # of the slope at the start: how far a slope halfway may lie off the line between those at the ends
 NOISE = 1e-15  # of the size of f may be its rounding alone: some 4 ulp
 Condition: TypeAlias = Literal["armijo", "weak", "strong"]
 
@@ -46,7 +48,9 @@ class Line:
     φ'(α) ≤ (2·c1 − 1)·φ'(0) is sufficient decrease. They count where φ(α) ≤ φ(0) + ε_k; for armijo and strong,
     which promise a decrease that can be seen, only where that is `unresolved`. An ε of 1e-6 would let f rise by as
     much at each step; ours covers the rounding of an f whose terms cancel to a hundred-thousandth of their size. For
-    an f that fell to 0, ε_k is at least the rounding of the `size` it had lately.
+    an f that fell to 0, ε_k is at least the rounding of the `size` it had lately. Where slopes alone would accept a
+    trial and f hardly changes, a slope halfway decides once whether f is to be believed: the rounding of 10⁴ terms that
+    cancel is far beyond ε_k.
     """
 
     problem: Problem
@@ -56,6 +60,7 @@ class Line:
     c2: float
     condition: Condition
     size: float = 0.0  # how large |f| was lately
+    doubted: list[float] = field(default_factory=list)  # the step length at which f was asked to prove itself
 
     @classmethod
     def along(
@@ -67,7 +72,8 @@ class Line:
 
     def at(self, alpha: float) -> Trial:
         """One evaluation of value and gradient at x + αd."""
-        x = self.start.x + alpha * self.d
+        x = np.multiply(self.d, alpha)
+        x += self.start.x
         f, g = self.problem.value_and_gradient(x)
         slope = dot(g, self.d)
         return Trial(alpha, x, f, g, slope, math.isfinite(f) and math.isfinite(slope) and all_finite(x))
@@ -91,17 +97,34 @@ class Line:
         first, slope = self.start, trial.slope
         if not trial.finite:
             return False
-        if not self.decreases(trial):
-            close = trial.f <= self.ceiling if self.condition == "weak" else self.unresolved(trial)
-            if not close or slope > (2.0 * self.c1 - 1.0) * first.slope:
+        if self.condition != "armijo":
+            flat = slope >= self.c2 * first.slope and (self.condition == "weak" or slope <= -self.c2 * first.slope)
+            if not flat:
                 return False
-        if self.condition == "armijo":
+        if self.decreases(trial):
             return True
-        return slope >= self.c2 * first.slope and (self.condition == "weak" or slope <= -self.c2 * first.slope)
+        if slope > (2.0 * self.c1 - 1.0) * first.slope:
+            return False
+        close = trial.f <= self.ceiling if self.condition == "weak" else self.unresolved(trial)
+        return close or self.contradicted(trial)
 
     def unresolved(self, trial: Trial) -> bool:
         """Whether φ(α) − φ(0), and α·φ'(0) that it comes from, are within ε_k and may be rounding alone."""
         return abs(trial.f - self.start.f) <= self.noise and -trial.alpha * self.start.slope <= self.noise
+
+    def contradicted(self, trial: Trial) -> bool:
+        """Whether slopes prove a sufficient decrease of which f, changing by little, shows nothing: one evaluation.
+
+        φ' is linear as far as a third slope halfway tells, and its integral by Simpson's rule is the decrease.
+        """
+        first, change = self.start, abs(trial.f - self.start.f)
+        if self.doubted or change > DOUBTFUL * max(abs(first.f), self.size):
+            return False
+        self.doubted.append(trial.alpha)
+        middle = self.at(0.5 * trial.alpha).slope
+        bend = abs(middle - 0.5 * (first.slope + trial.slope))
+        integral = trial.alpha * (first.slope + 4.0 * middle + trial.slope) / 6.0
+        return bend <= LINEAR * -first.slope and integral <= self.c1 * trial.alpha * first.slope
 
     def unchanged(self, trial: Trial) -> bool:
         """Whether the step is so short that rounding leaves x as it was."""

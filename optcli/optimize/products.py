@@ -25,6 +25,17 @@ def dot(a: Array, b: Array) -> float:
     return float(np.add.reduce(blocks)) + float(a[whole:] @ b[whole:])
 
 
+def dots(rows: Array, b: Array) -> Array:
+    """The inner product of each row with b, shape (k,), for contiguous rows of shape (k, n): the digits of `dot`."""
+    n = len(b)
+    whole = n - n % BLOCK if n > BLOCK else 0
+    out: Array = np.vecdot(rows[:, whole:], b[whole:])
+    if whole:
+        blocks = np.vecdot(rows[:, :whole].reshape(len(rows), -1, BLOCK), b[:whole].reshape(-1, BLOCK))
+        out += np.add.reduce(blocks, axis=1)
+    return out
+
+
 def norm(a: Array) -> float:
     """‖a‖₂, also where aᵀa would overflow or vanish."""
     square = dot(a, a)

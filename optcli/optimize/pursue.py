@@ -70,7 +70,7 @@ E = TypeVar("E", bound=End)
 
 
 class Pursuit(NamedTuple, Generic[E]):
-    """The end of the last leg, what was concluded from it, and the legs."""
+    """The end of the last leg, with the seconds of all, what was concluded from it, and the legs."""
 
     result: Result
     end: E
@@ -98,9 +98,10 @@ def pursue(
     problem = problem_for(method)
     if not course.legs:
         course.legs.append(Leg(method.name, 0, why))
-    began = stop.clock()
+    began, seconds = stop.clock(), 0.0
     while True:
         result = solve(problem, method, start, _leg(stop, began, course, len(methods)), watch)
+        seconds += result.seconds
         stop = replace(stop, scale=result.scale)  # that of the first start, for all legs
         end = judge(problem, method, result)
         verdict = end.verdict
@@ -125,7 +126,7 @@ def pursue(
             course.legs.append(Leg(method.name, result.iterations, f"{given_up} got no further"))
             start = _from(problem, method, result.point.x, result, result.iterations)
         else:
-            return Pursuit(result, end, tuple(course.legs))
+            return Pursuit(replace(result, seconds=seconds), end, tuple(course.legs))
 
 
 def descended(problem: Problem, point: Point, direction: Array) -> Array | None:

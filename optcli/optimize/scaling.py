@@ -5,6 +5,7 @@ Units are powers of two, so that going there and back changes no digit.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,17 +19,20 @@ MOST_CURVED = 200  # variables up to which a Hessian at the start costs little
 MOST_RATIO = 1e12  # what is further apart is cut: a curvature that is nearly zero tells no size
 
 
-def units(problem: Problem, start: Array, curved: bool = True) -> Array:
+def units(problem: Problem, start: Array, curved: bool = True, arrays: Iterable[slice] = ()) -> Array:
     """What each variable is measured in, shape (n,), powers of two; all 1 where they are alike.
 
     From the curvature along each axis at the start, 1/√|h_ii|, the length on which a gradient changes by one unit
     (Dennis & Schnabel, Numerical Methods for Unconstrained Optimization, 1983, section 7.1, with second derivatives for
     typical sizes); where it is zero or not finite, or no Hessian is wanted (`curved`), from the width of the bounds, or
-    from the start.
+    from the start. Entries of the start that belong to one of the `arrays` are of one kind: 1 − i/n is 0 at the end,
+    and no smaller thing there.
     """
     n = start.size
-    sizes = np.ones(n)
-    sizes = np.where(start != 0.0, np.abs(start), sizes)
+    sizes = np.abs(start)
+    for part in arrays:
+        sizes[part] = sizes[part].max(initial=0.0)
+    sizes[sizes == 0.0] = 1.0
     if problem.lower is not None and problem.upper is not None:
         width = problem.upper - problem.lower
         sizes = np.where(np.isfinite(width) & (width > 0.0), width, sizes)

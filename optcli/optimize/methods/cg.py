@@ -58,7 +58,7 @@ class ConjugateGradients(Descent):
         return memory[1], float(memory[0][1])
 
     def learn(self, memory: State, step: Step) -> State:
-        since, (before, d, trial) = memory[0][0] + 1.0, step[:3]
+        since, before, d, trial = memory[0][0] + 1.0, step.before, step.d, step.trial
         if self.restart and since >= self.restart * len(d):
             return self.forget(before)
         following = self.coefficient(before.gradient, trial.g, d, step.y) * d - trial.g

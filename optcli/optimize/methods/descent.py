@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -26,16 +27,36 @@ CAUTION = 1e-6  # ε of Li & Fukushima, see Step.curvature
 ULP = float(np.finfo(np.float64).eps)
 
 
-class Step(NamedTuple):
-    """A step taken: from a point along d to the trial; s = x₊ − x and y = g₊ − g as computed, shape (n,)."""
+@dataclass(eq=False)
+class Step:
+    """A step taken: from a point along d, shape (n,), to the trial."""
 
     before: Point
     d: Array
     trial: Trial
-    s: Array
-    y: Array
 
-    @property
+    @cached_property
+    def s(self) -> Array:
+        """x₊ − x as computed, shape (n,)."""
+        return self.trial.x - self.before.x
+
+    @cached_property
+    def y(self) -> Array:
+        """g₊ − g."""
+        return self.trial.g - self.before.gradient
+
+    def write(self, s: Array, y: Array) -> None:
+        """Let s and y be these arrays."""
+        np.subtract(self.trial.x, self.before.x, out=s)
+        np.subtract(self.trial.g, self.before.gradient, out=y)
+        self.s, self.y = s, y
+
+    @cached_property
+    def yy(self) -> float:
+        """yᵀy."""
+        return dot(self.y, self.y)
+
+    @cached_property
     def curvature(self) -> float:
         """yᵀs, or 0 where it is no ground for an update, which would not be positive definite or all rounding.
 
@@ -45,7 +66,8 @@ class Step(NamedTuple):
         """
         ys = dot(self.y, self.s)
         least = CAUTION * abs(self.trial.alpha * dot(self.before.gradient, self.d))
-        rounding = ULP * norm(self.y) * norm(self.s)
+        size = math.sqrt(self.yy) if 1e-280 < self.yy < math.inf else norm(self.y)
+        rounding = ULP * size * norm(self.s)
         return ys if ys >= least and ys > rounding else 0.0
 
 
@@ -111,8 +133,9 @@ class Descent(Method):
             low = found.lowest
             deepest = Point.of(problem, point.iteration + 1, low.x, low.f, low.g)
             return Iterate(after, iterate.state, lower(iterate.best, deepest))
-        step = Step(point, d, trial, trial.x - point.x, trial.g - point.gradient)
-        return iterate.then(after, (_numbers(numbers, iterate, after, step), *self.learn(memory, step)))
+        step = Step(point, d, trial)
+        memory = self.learn(memory, step)
+        return iterate.then(after, (_numbers(numbers, iterate, after, step), *memory))
 
 
 def line_search(default: str) -> Any:
@@ -149,7 +172,7 @@ def _numbers(numbers: Array, iterate: Iterate, after: Point, step: Step) -> Arra
     best = iterate.best
     gains = best is None or after.value < best.value - NOISE * abs(best.value) or after.gradient_norm < smallest
     if step.curvature:
-        scale = step.curvature / dot(step.y, step.y)
+        scale = step.curvature / step.yy
     weight = 1.0 + DECAY * weight
     size += (abs(after.value) - size) / weight
     return np.array([0.0 if gains else idle + 1.0, min(smallest, after.gradient_norm), scale, weight, size])

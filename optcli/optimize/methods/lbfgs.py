@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from optcli.optimize.iterate import Array, Point, State
 from optcli.optimize.methods.descent import Descent, Step, line_search
 from optcli.optimize.methods.method import Whole, parameter
-from optcli.optimize.products import dot
+from optcli.optimize.products import dots
 
 
 @dataclass(frozen=True)
@@ -37,38 +38,104 @@ class LBFGS(Descent):
     memory: int = parameter(10, "pairs of displacement and gradient change that are kept", Whole())
     line_search: str = line_search("wolfe")
 
-    # The memory is (yᵀs newest first, s newest first …, y newest first …); what is not there yet is zero. Vectors of
-    # their own are passed on by reference, where a matrix would be copied at each step.
+    # The memory is Memory's fields: arrays of fixed shapes, so that a file can hold them.
 
     def forget(self, point: Point) -> State:
-        zero = np.zeros_like(point.x)
-        return (np.zeros(self.memory), *[zero] * (2 * self.memory))
+        return Memory.empty(self.memory, len(point.x))
 
     def blank(self, memory: State) -> bool:
-        return bool(memory[0][0] == 0.0)
+        return Memory(*memory).held == 0
 
     def direction(self, memory: State, point: Point) -> tuple[Array, float]:
-        return inverse_times(memory, -point.gradient), 1.0
+        return Memory(*memory).down(point.gradient), 1.0
 
     def learn(self, memory: State, step: Step) -> State:
-        ys, m = step.curvature, self.memory
+        return Memory(*memory).after(step)
+
+
+class Memory(NamedTuple):
+    """The last pairs (s, y), oldest first, and inner products of theirs, each computed once.
+
+    A step asks for the products of all rows with the new gradient and no more: differences of these are the products
+    with the new y: Byrd, Nocedal & Schnabel, Representations of quasi-Newton matrices and their use in limited memory
+    methods, Math. Programming 63 (1994) 129–156, section 3.2. The two-loop recursion then is one on numbers.
+
+    Rows are written behind those of the step before into the same array, which no older memory looks at; where there
+    is no room, or another step from the same memory has taken it, what is still needed is copied.
+    """
+
+    rows: Array  # shape (2c, n): s and y in turn, of c pairs at most
+    taken: Array  # shape (1,): pairs that were written to `rows`, shared by all memories with these rows
+    span: Array  # shape (2,): the first pair of this memory, and one beyond the last
+    D: Array  # shape (m,): s_iᵀy_i of the k pairs, in the first k entries
+    U: Array  # shape (m, m): the inverse of R, the upper triangle of SᵀY, in the first k rows and columns
+    YY: Array  # shape (m, m): y_iᵀy_j likewise
+    G: Array  # shape (m, 2): s_iᵀg and y_iᵀg for the gradient g at the iterate
+
+    @classmethod
+    def empty(cls, m: int, n: int) -> Memory:
+        square = np.zeros((m, m))
+        return cls(
+            np.zeros((2 * (m + m // 2 + 1), n)), np.zeros(1), np.zeros(2), np.zeros(m), square, square, np.zeros((m, 2))
+        )
+
+    @property
+    def held(self) -> int:
+        return int(self.span[1] - self.span[0])
+
+    @property
+    def pairs(self) -> Array:
+        """The rows of this memory, shape (2k, n)."""
+        first, end = self.span.tolist()
+        return self.rows[2 * int(first) : 2 * int(end)]
+
+    def after(self, step: Step) -> Memory:
+        """With the pair of a step, unless it has no curvature, and products with the gradient that it led to."""
+        k, m = self.held, len(self.D)
+        rows, taken, span = self._behind(step)
+        ys = step.curvature
+        if ys:
+            taken[0] = span[1]
+        here = self._replace(rows=rows, taken=taken, span=span) if ys else self
+        now = here.held
+        G = np.zeros((m, 2))
+        if now:
+            G[:now] = dots(here.pairs, step.trial.g).reshape(-1, 2)
         if not ys:
-            return memory
-        curvatures, *pairs = memory
-        return np.append(ys, curvatures[:-1]), step.s, *pairs[: m - 1], step.y, *pairs[m:-1]
+            return here._replace(G=G)
+        last, old = now - 1, slice(k + 1 - now, k)
+        D, U, YY = np.zeros(m), np.zeros((m, m)), np.zeros((m, m))
+        D[:last], U[:last, :last], YY[:last, :last] = self.D[old], self.U[old, old], self.YY[old, old]
+        change = G[:last] - self.G[old]
+        D[last], U[last, last], YY[last, last] = ys, 1.0 / ys, step.yy
+        U[:last, last] = (U[:last, :last] @ change[:, 0]) / -ys
+        YY[:last, last] = YY[last, :last] = change[:, 1]
+        return Memory(rows, taken, span, D, U, YY, G)
 
+    def _behind(self, step: Step) -> tuple[Array, Array, Array]:
+        """`rows`, `taken` and `span` with s and y behind the others, not taken yet, and without the oldest of m."""
+        (first, end), rows, taken = map(int, self.span), self.rows, self.taken
+        first += end - first == len(self.D)
+        if 2 * end == len(rows) or end < taken[0] or not rows.flags.writeable:
+            rows, taken = np.zeros_like(rows), np.zeros(1)
+            rows[: 2 * (end - first)] = self.rows[2 * first : 2 * end]
+            first, end = 0, end - first
+        step.write(*rows[2 * end : 2 * end + 2])
+        return rows, taken, np.array([float(first), end + 1.0])
 
-def inverse_times(memory: State, v: Array) -> Array:
-    """H·v by the two-loop recursion, a new array of shape (n,); the memory has one pair at least."""
-    curvatures, *pairs = memory
-    m, k = len(curvatures), int(np.count_nonzero(curvatures))
-    newest_first = list(zip(curvatures[:k].tolist(), pairs[:k], pairs[m : m + k], strict=True))
-    q, part, a = v.copy(), np.empty_like(v), []
-    for ys, s, y in newest_first:
-        a.append(dot(s, q) / ys)
-        q -= np.multiply(y, a[-1], out=part)
-    ys, _, y = newest_first[0]
-    q *= ys / dot(y, y)
-    for (ys, s, y), ai in zip(reversed(newest_first), reversed(a), strict=True):
-        q += np.multiply(s, ai - dot(y, q) / ys, out=part)
-    return q
+    def down(self, g: Array) -> Array:
+        """−H·g for the gradient g at the iterate, a new array of shape (n,); of one pair at least.
+
+        The two loops with q and their result as combinations of g and the pairs: a_i = ρ_i·s_iᵀq from the newest to the
+        oldest is to solve R·a = Sᵀg, and the second loop solves with Rᵀ likewise.
+        """
+        k = self.held
+        D, U, YY, (Sg, Yg) = self.D[:k], self.U[:k, :k], self.YY[:k, :k], self.G[:k].T
+        gamma = D[-1] / YY[-1, -1]
+        a = U @ Sg
+        weights = np.empty((k, 2))
+        weights[:, 0] = U.T @ (gamma * (Yg - YY @ a) - D * a)
+        weights[:, 1] = gamma * a
+        d: Array = np.multiply(g, -gamma)
+        d += np.einsum("k,kn->n", weights.ravel(), self.pairs)  # BLAS would depend on the number of cores
+        return d
