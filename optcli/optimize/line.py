@@ -15,7 +15,7 @@ from optcli.optimize.products import dot
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
 
-UNRESOLVED = 1e-10  # ε of ε_k = ε·|f|, Hager & Zhang (2005) section 4; theirs is 1e-6, see Line
+UNRESOLVED = 1e-10  # ε of ε_k = ε·|f|, Hager & Zhang (2005); theirs is 1e-6, see Line
 NOISE = 1e-15  # of the size of f may be its rounding alone: some 4 ulp
 Condition: TypeAlias = Literal["armijo", "weak", "strong"]
 

@@ -49,7 +49,7 @@ def armijo(line: Line, alpha: float) -> Proposals:
 
 
 def exact(line: Line, alpha: float) -> Proposals:
-    """α = −gᵀd/dᵀHd, the minimizer along d of a quadratic, Nocedal & Wright eq. (3.55), by one product Hd.
+    """α = −gᵀd/dᵀHd, the minimizer along d of a quadratic, by one product Hd.
 
     Where the curvature is not positive or unknown, or where f is no quadratic and this α will not do, Moré and
     Thuente's search goes on from it.

@@ -25,7 +25,7 @@ TRIALS = 100  # enough for any double: each is at most half of the one before
 @dataclass(frozen=True)
 class BarzilaiBorwein(FirstOrder):
     """x_{i} = x_{i-1} + λ·(P(x_{i-1} − alpha_i·∇f(x_{i-1})) − x_{i-1}),  alpha_1 = lr/‖∇f(x_0)‖∞
-    alpha_{i+1} = sᵀs/sᵀy (long), eq. (5), or sᵀy/yᵀy (short), eq. (6), of Barzilai & Borwein,
+    alpha_{i+1} = sᵀs/sᵀy (long) or sᵀy/yᵀy (short), the two step lengths of Barzilai & Borwein,
     s = x_i − x_{i-1},  y = ∇f(x_i) − ∇f(x_{i-1})
 
     `alternate` takes one after the other, Dai & Fletcher, Numer. Math. 100 (2005) 21–47. Where sᵀy ≤ 0 it is ‖s‖/‖y‖,

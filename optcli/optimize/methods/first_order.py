@@ -30,8 +30,8 @@ class FirstOrder(Method):
     Value, gradient and verdict of a run are those of the function itself, whatever was done to its gradient here.
 
     With bounds each new point is projected, x₊ = P(x + d): the gradient projection method, Bertsekas, On the
-    Goldstein–Levitin–Polyak gradient projection method, IEEE Trans. Automatic Control 21 (1976) 174–184;
-    Nocedal & Wright, Numerical Optimization, 2nd ed., section 16.7.
+    Goldstein–Levitin–Polyak gradient projection method, IEEE Trans. Automatic Control 21 (1976) 174;
+    Nocedal & Wright, Numerical Optimization, 2nd ed., chapter 16.
     """
 
     calls: ClassVar[bool] = False  # whether `rule` calls the C library: powers, …

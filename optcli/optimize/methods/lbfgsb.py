@@ -16,8 +16,8 @@ from optcli.optimize.rounding import nothing_yet, reduction, waited
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
 
-C1 = 1e-4  # sufficient decrease, Nocedal & Wright p. 33
-C2 = 0.9  # curvature condition for quasi-Newton directions, Nocedal & Wright p. 34
+C1 = 1e-4  # sufficient decrease, Nocedal & Wright section 3.1
+C2 = 0.9  # curvature condition for quasi-Newton directions, Nocedal & Wright section 3.1
 TRIALS = 25  # step lengths tried along one direction
 SMALL = 1e-300  # against a division by zero
 FURTHER = 4.0  # most that a step length grows from one trial to the next
@@ -38,9 +38,9 @@ class LBFGSB(Method):
     name = "lbfgsb"
     summary = "limited-memory BFGS that keeps bounds: the usual choice with bounds and no second derivatives"
     reference = (
-        "R. H. Byrd, P. Lu, J. Nocedal, C. Zhu, A limited memory algorithm for bound constrained optimization, "
-        "SIAM J. Sci. Comput. 16 (1995) 1190–1208, section 6; J. L. Morales, J. Nocedal, ACM Trans. Math. Softw. 38 "
-        "(2011) 7"
+        "R. H. Byrd, P. Lu, J. Nocedal, C. Zhu, A limited memory algorithm for bound constrained optimization, SIAM "
+        "J. Sci. Comput. 16 (1995) 1190–1208; J. L. Morales, J. Nocedal, Remark on Algorithm 778, ACM Trans. Math. "
+        "Softw. 38 (2011) 7"
     )
 
     memory: int = parameter(10, "pairs of displacements and changes of the gradient that are kept", Whole(1))

@@ -15,7 +15,7 @@ from optcli.optimize.rounding import nothing_yet, reduction, waited
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
 
-# Birgin, Martínez & Raydan, section 4
+# as Birgin, Martínez & Raydan choose them
 GAMMA = 1e-4  # sufficient decrease
 SIGMA1, SIGMA2 = 0.1, 0.9  # the part of the last step length that the next one may be
 LEAST, MOST = 1e-30, 1e30  # spectral step lengths
@@ -35,7 +35,7 @@ class ProjectedGradient(Method):
     summary = "gradient steps of spectral length, projected on the bounds; little work and memory"
     reference = (
         "E. G. Birgin, J. M. Martínez, M. Raydan, Nonmonotone spectral projected gradient methods on convex sets, "
-        "SIAM J. Optim. 10 (2000) 1196–1211, Algorithm 2.2 (SPG2)"
+        "SIAM J. Optim. 10 (2000) 1196–1211 (SPG2)"
     )
 
     memory: int = parameter(10, "values, of which the largest is what f must fall below", Whole(1))

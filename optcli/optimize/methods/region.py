@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DENSE = 200  # variables up to which all eigenvalues cost little beside the products that make the Hessian
 
-# Conn, Gould & Toint, Trust-Region Methods (2000), section 17.1: when to accept, shrink and grow
+# when to accept, shrink and grow: ¼ and ¾ as in Moré, The Levenberg–Marquardt algorithm (1978)
 ACCEPTED = 1e-4
 POOR, GOOD = 0.25, 0.75
 GROWTH = 2.0
