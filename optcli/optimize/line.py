@@ -47,6 +47,10 @@ class Line:
     which promise a decrease that can be seen, only where that is `unresolved`. An ε of 1e-6 would let f rise by as
     much at each step; ours covers the rounding of an f whose terms cancel to a hundred-thousandth of their size. For
     an f that fell to 0, ε_k is at least the rounding of the `size` it had lately.
+
+    With bounds, `ends` are the step lengths at which each entry reaches its own, shape (n,), infinite where it never
+    does. No trial goes beyond the first of them, `most`; there the entry is exactly on its bound, and where φ still
+    falls no curvature condition is asked.
     """
 
     problem: Problem
@@ -56,18 +60,32 @@ class Line:
     c2: float
     condition: Condition
     size: float = 0.0  # how large |f| was lately
+    ends: Array | None = None
+    most: float = math.inf  # the step length at which the first bound is met
 
     @classmethod
     def along(
-        cls, problem: Problem, point: Point, d: Array, c1: float, c2: float, condition: Condition, size: float
+        cls,
+        problem: Problem,
+        point: Point,
+        d: Array,
+        c1: float,
+        c2: float,
+        condition: Condition,
+        size: float,
+        ends: Array | None = None,
     ) -> Line:
         """No evaluation: the point has been evaluated."""
         start = Trial(0.0, point.x, point.value, point.gradient, dot(point.gradient, d), True)
-        return cls(problem, d, start, c1, c2, condition, size)
+        most = math.inf if ends is None else float(np.min(ends, initial=math.inf))
+        return cls(problem, d, start, c1, c2, condition, size, ends, most)
 
     def at(self, alpha: float) -> Trial:
         """One evaluation of value and gradient at x + αd."""
         x = self.start.x + alpha * self.d
+        if self.ends is not None:
+            lower, upper = self.problem.box()
+            x = self.problem.project(np.where(self.ends <= alpha, np.where(self.d < 0.0, lower, upper), x))
         f, g = self.problem.value_and_gradient(x)
         slope = dot(g, self.d)
         return Trial(alpha, x, f, g, slope, math.isfinite(f) and math.isfinite(slope) and all_finite(x))
@@ -95,7 +113,7 @@ class Line:
             close = trial.f <= self.ceiling if self.condition == "weak" else self.unresolved(trial)
             if not close or slope > (2.0 * self.c1 - 1.0) * first.slope:
                 return False
-        if self.condition == "armijo":
+        if self.condition == "armijo" or (trial.alpha >= self.most and slope < 0.0):
             return True
         return slope >= self.c2 * first.slope and (self.condition == "weak" or slope <= -self.c2 * first.slope)
 
