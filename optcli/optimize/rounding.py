@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from optcli.optimize.iterate import Array, Point
+from optcli.optimize.products import dot
 
 EPS = float(np.finfo(np.float64).eps)
 # Values that differ by less than this part of |f| are not compared: a sum of terms that cancel has lost some digits,
@@ -31,7 +32,7 @@ def reduction(f: float, g: Array, f_new: float, g_new: Array, s: Array) -> float
     change = f - f_new
     if not abs(change) <= noise(f) or not math.isfinite(f_new):
         return change
-    return -0.5 * float((g + g_new) @ s)
+    return -0.5 * dot(g + g_new, s)
 
 
 WAIT = 10  # steps within the noise of f that may pass without a lower value or gradient norm
