@@ -30,7 +30,7 @@ class BarzilaiBorwein(FirstOrder):
     s = x_i − x_{i-1},  y = ∇f(x_i) − ∇f(x_{i-1})
 
     `alternate` takes one after the other, Dai & Fletcher, Numer. Math. 100 (2005) 21–47. Where sᵀy ≤ 0 it is ‖s‖/‖y‖,
-    Dai, Al-Baali & Yang, Springer Proc. Math. Stat. 134 (2015) 59–75.
+    the positive step length of Dai, Al-Baali & Yang (2015), between the two where both are positive.
     λ = 1 where the value is then below the highest of the last `memory` ones by 1e-4·λ·|∇fᵀd|; else it is shortened
     until it is: Raydan's nonmonotone safeguard, without which the method may run away. With bounds it is the spectral
     projected gradient method SPG2, Birgin, Martínez & Raydan, SIAM J. Optim. 10 (2000) 1196–1211. With weight decay
