@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from optcli.build import native_works
 from optcli.checkpoint import read
+from optcli.objective import native_works
 from optcli.optimize.methods import METHODS, find
 
 TEXT = "exp(sin(x)) + x**2*log(2 + y**2) + (y - 1)**2"

@@ -16,7 +16,8 @@ import numpy as np
 import peers
 from harness import ROOT, Pair, Row
 
-from optcli.build import Objective, build, problem
+from optcli.build import build, problem
+from optcli.objective import Objective
 from optcli.optimize.methods import make
 from optcli.optimize.solve import Stop, solve
 

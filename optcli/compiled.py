@@ -16,7 +16,7 @@ from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.problem import PATIENCE, Problem
 
 if TYPE_CHECKING:
-    from optcli.build import Objective
+    from optcli.objective import Objective
     from optcli.optimize.methods.method import Method
     from optcli.optimize.stop import Check
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from optcli.blame import Blame
-from optcli.build import Objective
 from optcli.layout import Layout
+from optcli.objective import Objective
 from optcli.optimize.iterate import Array
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optcli.build import Objective, build, build_sympy, source
+from optcli.build import build, build_sympy, source
 from optcli.errors import UsageError, did_you_mean, visible
 from optcli.layout import Layout
+from optcli.objective import Objective
 
 Array = NDArray[np.float64]
 

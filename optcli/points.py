@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optcli.build import Objective, build
+from optcli.build import build
 from optcli.config import Bound, Config, StartEntry
 from optcli.data import DataFile, load_array
 from optcli.engine.numpy_engine import evaluate
 from optcli.errors import ConfigError, ExpressionError, did_you_mean, visible
 from optcli.expr.parse import variables_of
 from optcli.layout import Layout, Variable
+from optcli.objective import Objective
 
 Array = NDArray[np.float64]
 TRIES = 64  # seeded points that are tried where a default start is not finite

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optcli.build import Objective, Source, build, engine, source
+from optcli.build import Source, build, source
 from optcli.config import Config, Layer, resolve
 from optcli.data import load_array, record
 from optcli.errors import ConfigError, ExpressionError
+from optcli.objective import Objective, engine
 from optcli.optimize.iterate import Array
 from optcli.points import bounds_of, finite_start, origin_of, start_of
 

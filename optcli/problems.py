@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optcli.build import native_is_installed, native_works, problem
+from optcli.build import problem
 from optcli.errors import UsageError, visible
+from optcli.objective import native_is_installed, native_works
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Counts, Problem

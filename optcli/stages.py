@@ -10,9 +10,9 @@ import numpy as np
 from optcli.autograd.check import GradientCheck, check_gradient
 from optcli.autograd.gradient import backward
 from optcli.autograd.graph import Constant, Graph, Input, Node
-from optcli.build import Objective, engine
 from optcli.config import Config
 from optcli.engine.numpy_engine import every_value
+from optcli.objective import Objective, engine
 from optcli.prepare import Prepared, prepare
 
 MOST_LINES = 60  # of a listing that are shown

@@ -21,25 +21,33 @@ MAY_USE: dict[str, set[str]] = {
     "config": {"errors", "data", "library"},  # library: to tell a name from a formula when a result is replayed
     "library": {"errors", "config"},
     "blame": {"autograd", "expr", "optimize"},  # optimize: who asks for names
-    "build": {"autograd", "compiled", "engine", "errors", "expr", "layout", "library", "optimize"},
-    "compiled": {"autograd", "build", "engine", "optimize"},  # build: the type of what it compiles
-    "conclusion": {"blame", "build", "layout", "optimize"},
-    "formula": {"build", "errors", "layout"},
-    "points": {"build", "config", "data", "engine", "errors", "expr", "layout"},
+    "objective": {"autograd", "engine", "errors", "expr", "layout"},
+    "build": {"compiled", "errors", "expr", "library", "objective", "optimize"},
+    "compiled": {"autograd", "engine", "objective", "optimize"},  # objective: the type of what it compiles
+    "conclusion": {"blame", "layout", "objective", "optimize"},
+    "formula": {"build", "errors", "layout", "objective"},
+    "points": {"build", "config", "data", "engine", "errors", "expr", "layout", "objective"},
     "checkpoint": {"errors", "optimize", "report"},  # report: numbers as strict JSON
     "keeping": {"checkpoint", "errors", "optimize", "outcome", "prepare"},  # the types of what it keeps
     "report": {"errors", "layout", "outcome"},
     "outcome": {"layout", "optimize", "report"},  # report: what a row is
     "choosing": {"config", "errors", "optimize"},
-    "prepare": {"build", "config", "data", "errors", "optimize", "points"},
-    "problems": {"build", "checkpoint", "errors", "optimize", "prepare"},  # checkpoint: the type of what goes on
+    "prepare": {"build", "config", "data", "errors", "objective", "optimize", "points"},
+    "problems": {
+        "build",
+        "checkpoint",
+        "errors",
+        "objective",
+        "optimize",
+        "prepare",
+    },  # checkpoint: the type of what goes on
     "rows": {"keeping", "layout", "optimize", "outcome"},  # keeping: the type of what is told of each leg
     "starts": {"conclusion", "optimize", "outcome", "prepare", "rows"},
     "run": {
         *("checkpoint", "choosing", "conclusion", "config", "errors", "keeping", "optimize", "outcome", "points"),
         *("prepare", "problems", "rows", "starts"),
     },
-    "stages": {"autograd", "build", "config", "engine", "expr", "prepare"},
+    "stages": {"autograd", "config", "engine", "expr", "objective", "prepare"},
     "cli": {
         *("checkpoint", "config", "errors", "expr", "keeping", "library", "optimize", "outcome", "prepare", "report"),
         *("run", "stages"),
@@ -58,7 +66,7 @@ HOME: dict[str, set[str]] = {
         "config",
         "data",
         "blame",
-        "build",
+        "objective",
         "checkpoint",
         "compiled",
         "formula",

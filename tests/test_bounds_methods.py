@@ -16,8 +16,9 @@ from optcli.build import build, problem
 from optcli.optimize import compact
 from optcli.optimize.compact import Compact, Pairs, cauchy_point, reach, subspace_minimizer
 from optcli.optimize.iterate import Point
+from optcli.optimize.line_search import SEARCHES, Found, search
 from optcli.optimize.methods import make
-from optcli.optimize.methods.lbfgsb import C1, C2, search
+from optcli.optimize.methods.lbfgsb import C1, C2
 from optcli.optimize.problem import Problem
 from optcli.optimize.solve import Iterate, Result, Silent, Stop, solve
 
@@ -193,44 +194,41 @@ def one(value: Callable[[float], float], slope: Callable[[float], float], **boun
     return Problem(1, lambda x: value(x[0]), lambda x: (value(x[0]), np.array([slope(x[0])])), **ends)
 
 
-CURVES: list[tuple[str, Callable[[float], float], Callable[[float], float]]] = [
-    ("parabola", lambda t: (t - 1) ** 2, lambda t: 2 * (t - 1)),
-    ("far", lambda t: (t - 1e4) ** 2, lambda t: 2 * (t - 1e4)),
-    ("near", lambda t: (t - 1e-4) ** 2, lambda t: 2 * (t - 1e-4)),
-    ("waves", lambda t: -t + math.sin(5 * t) / 10 + t**4 / 100, lambda t: -1 + 0.5 * math.cos(5 * t) + t**3 / 25),
-    ("more-thuente", lambda t: -t / (t * t + 2), lambda t: (t * t - 2) / (t * t + 2) ** 2),
-    ("wall", lambda t: -t - math.log(1 - t) / 50 if t < 1 else math.nan, lambda t: -1 + 0.02 / (1 - t)),
-]
+def along(word: str, line: Problem, start: float, d: float, alpha: float = 1.0) -> Found:
+    """The search from `start`, with the ends of the bounds."""
+    point, direction = Point.at(line, 0, np.array([start])), np.array([d])
+    return search(word, line, point, direction, alpha, C1, C2, ends=reach(point.x, direction, *line.box()))
 
 
-@pytest.mark.parametrize("first", [1e-6, 1e-2, 1.0, 30.0])
-@pytest.mark.parametrize(("name", "value", "slope"), CURVES)
-def test_strong_wolfe_conditions(name: str, value: Any, slope: Any, first: float) -> None:
-    curve = one(value, slope)
-    iterate = Iterate.start(Point.at(curve, 0, np.zeros(1)), ())
-    found = search(curve, iterate, np.ones(1), first)
-    assert found is not None
-    alpha = found.x[0]
-    assert found.value <= iterate.value + C1 * alpha * slope(0.0)
-    assert abs(slope(alpha)) <= C2 * abs(slope(0.0))
-    assert curve.counts.gradient <= 20
-
-
-def test_the_search_ends_at_the_bound() -> None:
+@pytest.mark.parametrize("word", SEARCHES)
+@pytest.mark.parametrize("first", [1e-3, 1.0, 3.0, 1e9])
+def test_the_search_ends_exactly_at_the_bound(word: str, first: float) -> None:
     ramp = one(lambda t: -t, lambda t: -1.0, lower=0.0, upper=0.3)
-    found = search(ramp, Iterate.start(Point.at(ramp, 0, np.zeros(1)), ()), np.array([0.1]), 1.0)
-    assert found is not None
-    assert found.x[0] == 0.3
-    assert search(ramp, Iterate.start(found, ()), np.array([0.1]), 1.0) is None  # no room
-    assert search(ramp, Iterate.start(found, ()), np.array([-0.1]), 1.0) is None  # uphill
+    found = along(word, ramp, 0.0, 0.1, first)
+    assert found.end == "found"
+    assert found.trial.x[0] == (min(0.1 * first, 0.3) if word == "armijo" else 0.3)  # armijo asks for no more
+    assert along(word, ramp, 0.3, 0.1, first).end == "failed"  # no room
+    assert along(word, ramp, 0.3, -0.1, first).end == "failed"  # uphill
+    down = one(lambda t: t, lambda t: 1.0, lower=0.1)
+    assert along(word, down, 1e10, 0.1 - 1e10).trial.x[0] == 0.1  # 1e10 + (0.1 − 1e10) is 0
 
 
-def test_the_search_ends_exactly_at_the_bound() -> None:
-    ramp = one(lambda t: t, lambda t: 1.0, lower=0.1)
-    start = Point.at(ramp, 0, np.array([1e10]))
-    found = search(ramp, Iterate.start(start, ()), np.array([0.1 - 1e10]), 1.0)
-    assert found is not None
-    assert found.x[0] == 0.1
+@pytest.mark.parametrize("word", SEARCHES)
+@pytest.mark.parametrize("first", [1e-3, 1.0, 1e9])
+@pytest.mark.parametrize("end", [0.5, 1.5, 4.0, 1e6])
+def test_a_minimum_before_the_bound_is_found(word: str, first: float, end: float) -> None:
+    """(t − 1)² up to t = end: the condition holds, or the bound is where f still falls; nothing beyond is evaluated."""
+    asked: list[float] = []
+    slope = lambda t: 2 * (t - 1)  # noqa: E731
+    curve = one(lambda t: asked.append(t) or (t - 1) ** 2, slope, upper=end)
+    found = along(word, curve, 0.0, 1.0, first)
+    t = found.trial.x[0]
+    assert found.end == "found"
+    assert max(asked) <= end
+    assert (t - 1) ** 2 <= 1 - 2 * C1 * t
+    assert t == end or word == "armijo" or slope(t) >= -2 * C2
+    assert word not in ("wolfe", "exact") or abs(slope(t)) <= 2 * C2 or (t == end and slope(t) < 0)
+    assert curve.counts.gradient <= 12 + 20 * (end == 1e6)
 
 
 # ---- exactly on the bounds

@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optcli.build import build, native_works, problem
+from optcli.build import build, problem
 from optcli.checkpoint import Checkpoint, loads, pieces, read, sealed
 from optcli.cli import main
 from optcli.config import from_keywords, from_run, resolve
 from optcli.errors import DataError, FileError
 from optcli.keeping import BETWEEN, Keeper
+from optcli.objective import native_works
 from optcli.optimize.iterate import Iterate
 from optcli.optimize.methods import METHODS, find, make
 from optcli.optimize.solve import Stop, solve

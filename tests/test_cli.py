@@ -588,7 +588,7 @@ def test_check_agrees_on_a_right_gradient(run: Any) -> None:
 
 def test_check_exits_10_where_something_is_wrong(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("check", "log(x)", "--start", "-1").code == 10
-    from optcli.build import Objective
+    from optcli.objective import Objective
 
     right = Objective.value_and_gradient
     planted = [0.0, 1e-3]

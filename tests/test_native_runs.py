@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optcli.build import Objective, build, problem
+from optcli.build import build, problem
 from optcli.compiled import CompiledProblem
+from optcli.objective import Objective
 from optcli.optimize.methods import make
 from optcli.optimize.problem import PATIENCE, Problem
 from optcli.optimize.solve import Iterate, Result, Silent, Stop, solve

@@ -10,9 +10,10 @@ import pytest
 from optcli.autograd.gradient import gradient
 from optcli.autograd.graph import Graph, check_graph
 from optcli.autograd.rolled import LEAST_LANES, LEAST_TERMS, rolled
-from optcli.build import MANY_NODES, build
+from optcli.build import build
 from optcli.engine.native.plan import NativePlan
 from optcli.engine.numpy_engine import evaluate
+from optcli.objective import MANY_NODES
 
 EPS = 2.0**-52
 

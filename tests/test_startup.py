@@ -17,14 +17,14 @@ NUMPY = ["--engine", "numpy"]
 # what `python -X importtime -m optcli …` shows on a cached graph; a module that is new here costs every start
 LOADED = {
     "optcli": "autograd blame build choosing cli compiled conclusion config data engine errors expr layout library"
-    " optimize outcome points prepare problems report rows run",
+    " objective optimize outcome points prepare problems report rows run",
     "optcli.autograd": "gradient graph kernels native_rules ops packed products stored structural",
     "optcli.cli": "command group minimize options session signals solving streams",
     "optcli.config": "bounds kinds layers paths points replay settings tree yaml_reader",
     "optcli.engine": "native numpy_engine",
     "optcli.engine.native": "emit functions lines llvm loop loop_code nest plan program sweep",
     "optcli.expr": "cache functions graphs parse resolve slots syntax tokens trace",
-    "optcli.optimize": "auto culprit curvature digits iterate judging methods probing problem pursue schedules"
+    "optcli.optimize": "auto culprit curvature digits iterate judging methods probing problem products pursue schedules"
     " sentences solve status stop verdict",
     "optcli.optimize.methods": "first_order gd method",
     "optcli.report": "bare columns csv_format drawing files json_format ndjson numbers progress screen summary table"

@@ -32,7 +32,7 @@ class Pairs(NamedTuple):
     def after(self, s: Array, y: Array, most: int) -> Pairs:
         """With one more pair, the oldest dropped beyond `most`; unchanged where s·y is too small."""
         curvature = float(s @ y)
-        if not curvature > EPS * float(y @ y):  # Byrd et al., eq. (3.9)
+        if not curvature > EPS * float(y @ y):  # the test of Byrd et al.
             return self
         scale = 1.0 / np.sqrt(curvature)
         first = max(len(self.S) + 1 - most, 0)
@@ -58,7 +58,7 @@ def _bordered(A: Array, column: Array, row: Array) -> Array:
 
 
 class Compact(NamedTuple):
-    """B = θI − Wᵀ M W of k pairs: Byrd, Lu, Nocedal & Zhu, eq. (3.2), W being their Wᵀ.
+    """B = θI − Wᵀ M W of k pairs, as Byrd, Lu, Nocedal & Zhu write it, W being their Wᵀ.
 
     W has the rows y_1 … y_k, θs_1 … θs_k.
     """
@@ -148,9 +148,9 @@ def cauchy_point(x: Array, g: Array, lower: Array, upper: Array, B: Compact) -> 
 def subspace_minimizer(x: Array, g: Array, lower: Array, upper: Array, B: Compact, cauchy: Array, c: Array) -> Array:
     """A point of the box with a lower model than the Cauchy point, whose variables at bounds stay there.
 
-    The minimizer over the other variables, eq. (5.11) by the direct primal method, projected on the box; shortened to
-    its edge instead where the displacement from x would not go down: Morales & Nocedal, Remark on Algorithm 778, ACM
-    Trans. Math. Softw. 38 (2011) 7.
+    The minimizer over the other variables by the direct primal method, Byrd et al., section 5.1, projected on the box;
+    shortened to its edge instead where the displacement from x would not go down: Morales & Nocedal, Remark on
+    Algorithm 778, ACM Trans. Math. Softw. 38 (2011) 7.
     """
     theta, M = B.theta, B.M
     free = (cauchy > lower) & (cauchy < upper)

@@ -222,7 +222,7 @@ def follow(problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Sp
     """Newton's method from x on the free variables, where the spectrum is `seen`.
 
     At a minimum with positive curvature its steps shrink quadratically and the curvature stays what it is; at a
-    degenerate point like x**4 they shrink by a constant ratio (Reddien, SIAM J. Numer. Anal. 15 (1978) 993–996), and
+    degenerate point like x**4 they shrink by a constant ratio (Reddien 1978), and
     the limit is extrapolated by Aitken's rule; where no stationary point is, as for exp(-x), they do not shrink.
     """
     scale = np.maximum(1.0, np.abs(x))

@@ -15,7 +15,7 @@ from optcli.optimize.products import dot
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
 
-UNRESOLVED = 1e-10  # ε of ε_k = ε·|f|, Hager & Zhang (2005) section 4; theirs is 1e-6, see Line
+UNRESOLVED = 1e-10  # ε of ε_k = ε·|f|, Hager & Zhang (2005); theirs is 1e-6, see Line
 DOUBTFUL = 1e-6  # of the size of f: changes that may be its rounding, if its terms cancel
 LINEAR = 0.1  # of the slope at the start: how far a slope halfway may lie off the line between those at the ends
 NOISE = 1e-15  # of the size of f may be its rounding alone: some 4 ulp
@@ -51,6 +51,10 @@ class Line:
     an f that fell to 0, ε_k is at least the rounding of the `size` it had lately. Where slopes alone would accept a
     trial and f hardly changes, a slope halfway decides once whether f is to be believed: the rounding of 10⁴ terms that
     cancel is far beyond ε_k.
+
+    With bounds, `ends` are the step lengths at which each entry reaches its own, shape (n,), infinite where it never
+    does. No trial goes beyond the first of them, `most`; there the entry is exactly on its bound, and where φ still
+    falls no curvature condition is asked.
     """
 
     problem: Problem
@@ -60,20 +64,34 @@ class Line:
     c2: float
     condition: Condition
     size: float = 0.0  # how large |f| was lately
+    ends: Array | None = None
+    most: float = math.inf  # the step length at which the first bound is met
     doubted: list[float] = field(default_factory=list)  # the step length at which f was asked to prove itself
 
     @classmethod
     def along(
-        cls, problem: Problem, point: Point, d: Array, c1: float, c2: float, condition: Condition, size: float
+        cls,
+        problem: Problem,
+        point: Point,
+        d: Array,
+        c1: float,
+        c2: float,
+        condition: Condition,
+        size: float,
+        ends: Array | None = None,
     ) -> Line:
         """No evaluation: the point has been evaluated."""
         start = Trial(0.0, point.x, point.value, point.gradient, dot(point.gradient, d), True)
-        return cls(problem, d, start, c1, c2, condition, size)
+        most = math.inf if ends is None else float(np.min(ends, initial=math.inf))
+        return cls(problem, d, start, c1, c2, condition, size, ends, most)
 
     def at(self, alpha: float) -> Trial:
         """One evaluation of value and gradient at x + αd."""
         x = np.multiply(self.d, alpha)
         x += self.start.x
+        if self.ends is not None:
+            lower, upper = self.problem.box()
+            x = self.problem.project(np.where(self.ends <= alpha, np.where(self.d < 0.0, lower, upper), x))
         f, g = self.problem.value_and_gradient(x)
         slope = dot(g, self.d)
         return Trial(alpha, x, f, g, slope, math.isfinite(f) and math.isfinite(slope) and all_finite(x))
@@ -97,7 +115,7 @@ class Line:
         first, slope = self.start, trial.slope
         if not trial.finite:
             return False
-        if self.condition != "armijo":
+        if self.condition != "armijo" and not (trial.alpha >= self.most and slope < 0.0):
             flat = slope >= self.c2 * first.slope and (self.condition == "weak" or slope <= -self.c2 * first.slope)
             if not flat:
                 return False

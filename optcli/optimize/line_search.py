@@ -49,7 +49,7 @@ def armijo(line: Line, alpha: float) -> Proposals:
 
 
 def exact(line: Line, alpha: float) -> Proposals:
-    """α = −gᵀd/dᵀHd, the minimizer along d of a quadratic, Nocedal & Wright eq. (3.55), by one product Hd.
+    """α = −gᵀd/dᵀHd, the minimizer along d of a quadratic, by one product Hd.
 
     Where the curvature is not positive or unknown, or where f is no quadratic and this α will not do, Moré and
     Thuente's search goes on from it.
@@ -70,22 +70,30 @@ SEARCHES: dict[str, tuple[Callable[[Line, float], Proposals], Condition]] = {
 
 
 def search(
-    word: str, problem: Problem, point: Point, d: Array, alpha: float, c1: float, c2: float, size: float = 0.0
+    word: str,
+    problem: Problem,
+    point: Point,
+    d: Array,
+    alpha: float,
+    c1: float,
+    c2: float,
+    size: float = 0.0,
+    ends: Array | None = None,
 ) -> Found:
     """A step length along d, shape (n,), from an evaluated point by the search `word`; alpha > 0 is tried first.
 
-    c1, c2, and `size`, how large f was lately, are explained at Line.
+    c1, c2, `size`, how large f was lately, and `ends`, where bounds are met, are explained at Line.
 
     Each trial costs one evaluation of value and gradient, and none is made twice. Trials that are not finite shorten
     the step. On a ray that goes down and down the pace is squared, until it turns or overflows.
     """
     propose, condition = SEARCHES[word]
-    line = Line.along(problem, point, d, c1, c2, condition, size)
+    line = Line.along(problem, point, d, c1, c2, condition, size, ends)
     start = lowest = line.start
-    if not (-math.inf < start.slope < 0.0 and 0.0 < alpha < math.inf):
+    if not (-math.inf < start.slope < 0.0 and 0.0 < alpha < math.inf and line.most > 0.0):
         return Found("failed", start, start)
     proposals = propose(line, alpha)
-    alpha = next(proposals)
+    alpha = min(next(proposals), line.most)
     falls, flat = 0, False
     for _ in range(MOST):
         trial = line.at(alpha)
@@ -104,6 +112,9 @@ def search(
         alpha = following
         if falls > PLAIN and alpha > trial.alpha:
             alpha *= min(10.0**2.0 ** (falls - PLAIN), LEAP)
+        alpha = min(alpha, line.most)
+        if alpha == trial.alpha:  # at the first bound already
+            break
     if line.decreases(lowest) and lowest is not start:
         return Found("lower", lowest, lowest)
     flat = flat or -start.slope * alpha <= NOISE * abs(start.f)

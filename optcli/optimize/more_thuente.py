@@ -13,7 +13,7 @@ DELTA = 0.66  # of the way to the other end at most, case 3; in two trials the i
 
 
 class _End(NamedTuple):
-    """A step length with the value and slope of the function at work there: φ, or ψ of eq. (2.1)."""
+    """A step length with the value and slope of the function at work there: φ, or ψ of section 2."""
 
     alpha: float
     f: float

@@ -67,7 +67,8 @@ def search(
     What `local` left open `judge` decides for each end that is not like one before; the best may be open still.
     Sobol points take turns with hops from the lowest minima: a normal displacement in all coordinates or in one, kept
     within the box (monotonic basin hopping: Leary, Global optimization on funneling landscapes, J. Global Optim. 18
-    (2000) 367–383; Locatelli, On the multilevel structure of global optimization problems, 2005).
+    (2000) 367–383; Locatelli, On the multilevel structure of global optimization problems,
+    Comput. Optim. Appl. 30 (2005) 5–22).
     """
     low, high = ends
     width = high - low

@@ -16,7 +16,7 @@ KEPT = 0.1  # least part of a variable's scale that an iterate keeps from the on
 FLAT = 1e-10  # least scale, relative to the largest
 SOFT = math.sqrt(EPS)  # curvatures below this part of the largest may be rounding
 FORCING = 0.1  # largest relative residual of conjugate gradients; √‖g‖ near the solution, Nocedal & Wright, Alg. 7.1
-SUFFICIENT = 0.01  # part of the linear decrease that a path in the box must keep: μ₀ of Lin & Moré, section 2
+SUFFICIENT = 0.01  # part of the linear decrease that a path in the box must keep: μ₀ of Lin & Moré
 HALVINGS = 30  # of a step length within the model
 FACES = 25  # faces of the box that one step may pass through
 
@@ -45,7 +45,7 @@ class Dense:
 
     D = diag(√|H_ii|), or KEPT times the D of the iterate before where that is larger, makes a method independent of
     the units of its variables: Moré, The Levenberg–Marquardt algorithm: implementation and theory, LNM 630 (1978)
-    105–116, section 5, where D never falls. It also brings the eigenvalues of D⁻¹HD⁻¹ closer to each other.
+    105–116, where D never falls. It also brings the eigenvalues of D⁻¹HD⁻¹ closer to each other.
     """
 
     def __init__(self, H: Array, g: Array, before: Array) -> None:
@@ -124,7 +124,7 @@ def box_step(model: Model, radius: float, lower: Array, upper: Array) -> Step:
 
     From the Cauchy point the minimizer of the model over the variables within their bounds is sought, projected, and
     again with what is left of them, as in Lin & Moré, Newton's method for large bound-constrained optimization
-    problems, SIAM J. Optim. 9 (1999) 1100–1127, sections 2 and 4. Within the box it is the step of `ball_step`.
+    problems, SIAM J. Optim. 9 (1999) 1100–1127. Within the box it is the step of `ball_step`.
     """
     step = _scaled_box_step(model, radius, *((model.D * lower, model.D * upper) if len(model.D) else (lower, upper)))
     if not len(model.D):

@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from optcli.optimize.iterate import Array, Point
+from optcli.optimize.products import dot
 
 EPS = float(np.finfo(np.float64).eps)
 # Values that differ by less than this part of |f| are not compared: a sum of terms that cancel has lost some digits,
-# and the trapezoid rule is as good a measure of so small a change. Hager & Zhang (2005) take 1e-6, their eq. (27).
+# and the trapezoid rule is as good a measure of so small a change. Hager & Zhang (2005) take 1e-6.
 NOISE = 1e-10
 FLOOR = 50 * EPS  # the same where f is near 0 while its terms, as in x² − 2x + 1, are about 1
 
@@ -25,12 +26,13 @@ def reduction(f: float, g: Array, f_new: float, g_new: Array, s: Array) -> float
 
     Where that difference is within the noise of f, it is −½(g + g_new)·s instead, the trapezoid rule: exact for
     quadratics. As a condition of sufficient decrease it is the approximate Wolfe condition of Hager & Zhang, A new
-    conjugate gradient method with guaranteed descent, SIAM J. Optim. 16 (2005) 170–192, eq. (23).
+    conjugate gradient method with guaranteed descent and an efficient line search, SIAM J. Optim. 16 (2005) 170–192,
+    eq. (4.1).
     """
     change = f - f_new
     if not abs(change) <= noise(f) or not math.isfinite(f_new):
         return change
-    return -0.5 * float((g + g_new) @ s)
+    return -0.5 * dot(g + g_new, s)
 
 
 WAIT = 10  # steps within the noise of f that may pass without a lower value or gradient norm

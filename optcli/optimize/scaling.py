@@ -23,7 +23,7 @@ def units(problem: Problem, start: Array, curved: bool = True, arrays: Iterable[
     """What each variable is measured in, shape (n,), powers of two; all 1 where they are alike.
 
     From the curvature along each axis at the start, 1/√|h_ii|, the length on which a gradient changes by one unit
-    (Dennis & Schnabel, Numerical Methods for Unconstrained Optimization, 1983, section 7.1, with second derivatives for
+    (Dennis & Schnabel, Numerical Methods for Unconstrained Optimization, 1983, chapter 7, with second derivatives for
     typical sizes); where it is zero or not finite, or no Hessian is wanted (`curved`), from the width of the bounds, or
     from the start. Entries of the start that belong to one of the `arrays` are of one kind: 1 − i/n is 0 at the end,
     and no smaller thing there.

@@ -91,7 +91,7 @@ def one_cycle(lr: float, t: Any, terms: Terms) -> Any:
     """from lr/25 up to lr, back again, and down to final, along straight lines: 30 %, 30 % and 40 % of the period
 
     L. N. Smith, N. Topin, Super-convergence: very fast training of neural networks using large learning rates, 2018,
-    arXiv:1708.07120, section 3. The momentum is not cycled.
+    arXiv:1708.07120. The momentum is not cycled.
     """
     low, width = lr * BEGIN, max(RISE * terms.period - 1.0, 1.0)
     rest = max(terms.period - 1.0 - 2.0 * width, 1.0)
@@ -128,7 +128,8 @@ def rate(schedule: str, lr: float, i: Any, terms: Terms, warmup: int = 0) -> Any
     """The learning rate of update i, from 1 on.
 
     The first `warmup` updates go up to it along a straight line, lr·i/(warmup + 1); the schedule begins after them.
-    P. Goyal et al., Accurate, large minibatch SGD: training ImageNet in 1 hour, 2017, arXiv:1706.02677, section 2.2.
+    P. Goyal et al., Accurate, large minibatch SGD: training ImageNet in 1 hour, 2017, arXiv:1706.02677: the gradual
+    warmup.
     """
     formula = SCHEDULES[schedule]
     if not warmup:

@@ -38,7 +38,7 @@ MOST_DIMENSIONS = len(TABLE) + 1
 
 
 def directions(dimension: int) -> list[int]:
-    """The direction numbers v_1 … v_BITS of a dimension, from 0 on, as fractions of 2^BITS; Joe & Kuo, eq. (2)–(3)."""
+    """The direction numbers v_1 … v_BITS of a dimension, from 0 on, as fractions of 2^BITS; Joe & Kuo."""
     if dimension == 0:
         return [1 << (BITS - k) for k in range(1, BITS + 1)]
     degree, inner, first = TABLE[dimension - 1]
@@ -55,7 +55,7 @@ def directions(dimension: int) -> list[int]:
 def points(size: int, random: np.random.Generator) -> Iterator[Array]:
     """Points of the open unit cube, shape (size,), without end, moved as a whole by a digital shift from `random`.
 
-    The shift (Owen, Variance with alternative scramblings of digital nets, ACM TOMACS 13 (2003), section 3) keeps the
+    The shift (Owen, Variance with alternative scramblings of digital nets, ACM TOMACS 13 (2003) 363–378) keeps the
     evenness and no point on a face. Coordinates beyond MOST_DIMENSIONS are uniformly random.
     """
     count = min(size, MOST_DIMENSIONS)

@@ -45,8 +45,8 @@ def exact(spectrum: Spectrum, g: Array, radius: float) -> Step:
     """The global minimizer d of the model over ‖d‖ ≤ radius.
 
     It is characterized by (H + λI)d = −g, λ ≥ 0, λ(Δ − ‖d‖) = 0 and H + λI positive semidefinite: Moré & Sorensen,
-    Computing a trust region step, SIAM J. Sci. Stat. Comput. 4 (1983) 553–572, Lemmas 2.1 and 2.3. λ is found by
-    Newton's iteration on 1/Δ − 1/‖d(λ)‖ = 0, their eq. (3.3), here in the eigenbasis of H: every λ and Δ then cost n
+    Computing a trust region step, SIAM J. Sci. Stat. Comput. 4 (1983) 553–572. λ is found by Newton's iteration on
+    1/Δ − 1/‖d(λ)‖ = 0 as there, here in the eigenbasis of H: every λ and Δ then cost n
     operations, and the hard case, where g has no part along the lowest curvature, is seen at once.
     """
     e, Q = spectrum
@@ -111,7 +111,8 @@ def conjugate_gradients(product: Callable[[Array], Array], g: Array, radius: flo
 
     They end at ‖d‖ = radius where the path leaves the region or meets a direction p with p·Hp ≤ 0, and after `most`
     products. Steihaug, The conjugate gradient method and trust regions in large scale optimization, SIAM J. Numer.
-    Anal. 20 (1983) 626–637; Toint, Towards an efficient sparsity exploiting Newton method for minimization (1981).
+    Anal. 20 (1983) 626–637; Toint, Towards an efficient sparsity exploiting Newton method for minimization, in
+    Duff, Sparse Matrices and Their Uses, Academic Press 1981, 57–88.
     """
     d, Hd = np.zeros_like(g), np.zeros_like(g)
     r = -g

@@ -16,7 +16,7 @@ class Adagrad(FirstOrder):
     """G_i = G_{i-1} + g_i²,  G_0 = begin
     x_i = x_{i-1} − lr·g_i/(√G_i + eps),  g_i = ∇f(x_{i-1})
 
-    entry by entry: Duchi et al., Figure 1 and eq. (1) with a diagonal matrix, η = lr, δ = eps. The paper's δ is a
+    entry by entry: Duchi et al. with a diagonal matrix, η = lr, δ = eps. The paper's δ is a
     regularizer of about the gradients' size; here and in torch.optim.Adagrad it only keeps 0/0 out. torch says
     initial_accumulator_value for begin, and its lr_decay = 1/p is the schedule inverse with period p.
     """
@@ -25,7 +25,7 @@ class Adagrad(FirstOrder):
     summary = "each variable's step shrinks with the root of the sum of its squared gradients"
     reference = (
         "J. Duchi, E. Hazan, Y. Singer, Adaptive subgradient methods for online learning and stochastic optimization, "
-        "J. Mach. Learn. Res. 12 (2011) 2121–2159, Figure 1"
+        "J. Mach. Learn. Res. 12 (2011) 2121–2159"
     )
 
     begin: float = parameter(0.0, "what the sum of squares begins with", NOT_NEGATIVE)

@@ -11,6 +11,7 @@ import numpy as np
 from optcli.optimize.iterate import Array, Iterate, Point, State, largest_entry
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import POSITIVE, Whole, Words, parameter
+from optcli.optimize.products import dot
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
@@ -25,11 +26,11 @@ TRIALS = 100  # enough for any double: each is at most half of the one before
 @dataclass(frozen=True)
 class BarzilaiBorwein(FirstOrder):
     """x_{i} = x_{i-1} + λ·(P(x_{i-1} − alpha_i·∇f(x_{i-1})) − x_{i-1}),  alpha_1 = lr/‖∇f(x_0)‖∞
-    alpha_{i+1} = sᵀs/sᵀy (long), eq. (5), or sᵀy/yᵀy (short), eq. (6), of Barzilai & Borwein,
+    alpha_{i+1} = sᵀs/sᵀy (long) or sᵀy/yᵀy (short), the two step lengths of Barzilai & Borwein,
     s = x_i − x_{i-1},  y = ∇f(x_i) − ∇f(x_{i-1})
 
     `alternate` takes one after the other, Dai & Fletcher, Numer. Math. 100 (2005) 21–47. Where sᵀy ≤ 0 it is ‖s‖/‖y‖,
-    Dai, Al-Baali & Yang, Springer Proc. Math. Stat. 134 (2015) 59–75.
+    the positive step length of Dai, Al-Baali & Yang (2015), between the two where both are positive.
     λ = 1 where the value is then below the highest of the last `memory` ones by 1e-4·λ·|∇fᵀd|; else it is shortened
     until it is: Raydan's nonmonotone safeguard, without which the method may run away. With bounds it is the spectral
     projected gradient method SPG2, Birgin, Martínez & Raydan, SIAM J. Optim. 10 (2000) 1196–1211. With weight decay
@@ -63,10 +64,10 @@ class BarzilaiBorwein(FirstOrder):
         before, (alpha, recent), seen, s = self.proposed(iterate)
         x, i, slope = iterate.x, iterate.iteration + 1, self._slope(iterate.point)
         d = problem.project(x + s) - x
-        descent = float(np.dot(slope, d))
+        descent = dot(slope, d)
         if not descent < 0.0:  # clipped and decayed it may point elsewhere
             d = problem.project(x - float(alpha[0]) * slope) - x
-            descent = float(np.dot(slope, d))
+            descent = dot(slope, d)
         here = self._merit(iterate.point)
         recent = np.append(recent[1:], here)
         point = self._search(problem, iterate.point, d, descent, float(recent.max()))
@@ -99,7 +100,7 @@ class BarzilaiBorwein(FirstOrder):
     def _merit(self, point: Point) -> float:
         if not self.weight_decay:
             return point.value
-        return point.value + 0.5 * self.weight_decay * float(np.dot(point.x, point.x))
+        return point.value + 0.5 * self.weight_decay * dot(point.x, point.x)
 
     def _slope(self, point: Point) -> Array:
         return point.gradient + self.weight_decay * point.x if self.weight_decay else point.gradient
@@ -110,7 +111,7 @@ class BarzilaiBorwein(FirstOrder):
         if steep == 0.0:
             return min(GROWTH * alpha, 1.0 / TINY)
         s, y = s / large, y / steep
-        ss, sy, yy = float(np.dot(s, s)), float(np.dot(s, y)), float(np.dot(y, y))
+        ss, sy, yy = dot(s, s), dot(s, y), dot(y, y)
         short = self.length == "short" or (self.length == "alternate" and i % 2 == 0)
         length = (sy / yy if short else ss / sy) if sy > 0.0 else math.sqrt(ss / yy)
         length *= large / steep

@@ -24,8 +24,8 @@ class BFGS(Descent):
     name = "bfgs"
     summary = "quasi-Newton with a full matrix: for up to some hundreds of variables"
     reference = (
-        "J. Nocedal, S. J. Wright, Numerical Optimization, 2nd ed., Springer 2006, algorithm 6.1; S. S. Oren, "
-        "D. G. Luenberger, Self-scaling variable metric (SSVM) algorithms I, Management Science 20 (1974) 845–862; "
+        "J. Nocedal, S. J. Wright, Numerical Optimization, 2nd ed., Springer 2006, algorithm 6.1; S. S. Oren, D. G. "
+        "Luenberger, Self-scaling variable metric (SSVM) algorithms, part I, Management Science 20 (1974) 845–862; "
         "M. Al-Baali, Numerical experience with a class of self-scaling quasi-Newton algorithms, J. Optim. Theory "
         "Appl. 96 (1998) 533–553"
     )

@@ -32,13 +32,13 @@ class ConjugateGradients(Descent):
     name = "cg"
     summary = "conjugate gradients: for very many variables, with the memory of a few vectors"
     reference = (
-        "R. Fletcher, C. M. Reeves, Function minimization by conjugate gradients, Computer J. 7 (1964) 149–154; "
-        "E. Polak, G. Ribière, Rev. Française Informat. Recherche Opérationnelle 3 (1969) 35–43; W. W. Hager, "
-        "H. Zhang, A new conjugate gradient method with guaranteed descent and an efficient line search, SIAM J. "
-        "Optim. 16 (2005) 170–192; W. W. Hager, H. Zhang, The limited memory conjugate gradient method, SIAM J. "
-        "Optim. 23 (2013) 2150–2168"
+        "R. Fletcher, C. M. Reeves, Function minimization by conjugate gradients, Computer J. 7 (1964) 149–154; E. "
+        "Polak, G. Ribière, Note sur la convergence de méthodes de directions conjuguées, Rev. Française Informat. "
+        "Recherche Opérationnelle 3 (1969) 35–43; W. W. Hager, H. Zhang, A new conjugate gradient method with "
+        "guaranteed descent and an efficient line search, SIAM J. Optim. 16 (2005) 170–192; W. W. Hager, H. Zhang, "
+        "The limited memory conjugate gradient method, SIAM J. Optim. 23 (2013) 2150–2168"
     )
-    c2: ClassVar[float] = 0.4  # below 1/2 Fletcher–Reeves descends, Nocedal & Wright lemma 5.6
+    c2: ClassVar[float] = 0.4  # below 1/2 Fletcher–Reeves descends, Nocedal & Wright chapter 5
 
     beta: str = parameter(
         "hager_zhang", "which formula", Words(("hager_zhang", "polak_ribiere_plus", "fletcher_reeves"))

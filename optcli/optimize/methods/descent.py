@@ -85,8 +85,8 @@ class Descent(Method):
     """
 
     bounded: ClassVar[bool] = False
-    c1: ClassVar[float] = 1e-4  # sufficient decrease, Nocedal & Wright p. 33
-    c2: ClassVar[float] = 0.9  # curvature, for quasi-Newton directions, Nocedal & Wright p. 34
+    c1: ClassVar[float] = 1e-4  # sufficient decrease, Nocedal & Wright section 3.1
+    c2: ClassVar[float] = 0.9  # curvature, for quasi-Newton directions, Nocedal & Wright section 3.1
 
     line_search: str
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from optcli.optimize.iterate import Array, Iterate, Point, State, largest_entry
 from optcli.optimize.methods.method import NOT_NEGATIVE, POSITIVE, Maybe, Method, Range, Whole, Words, parameter
+from optcli.optimize.products import norm
 from optcli.optimize.schedules import SCHEDULES, exact, rate, settled, watched
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class FirstOrder(Method):
     Value, gradient and verdict of a run are those of the function itself, whatever was done to its gradient here.
 
     With bounds each new point is projected, x₊ = P(x + d): the gradient projection method, Bertsekas, On the
-    Goldstein–Levitin–Polyak gradient projection method, IEEE Trans. Automatic Control 21 (1976) 174–184;
-    Nocedal & Wright, Numerical Optimization, 2nd ed., section 16.7.
+    Goldstein–Levitin–Polyak gradient projection method, IEEE Trans. Automatic Control 21 (1976) 174;
+    Nocedal & Wright, Numerical Optimization, 2nd ed., chapter 16.
     """
 
     calls: ClassVar[bool] = False  # whether `rule` calls the C library: powers, …
@@ -137,5 +138,5 @@ def shortened(g: Array, most: float) -> Array:
     if not 0.0 < largest < np.inf:
         return g
     scaled = g / largest  # whose norm neither overflows nor underflows
-    norm = float(np.sqrt(np.dot(scaled, scaled)))
-    return g if norm * largest <= most else scaled * (most / norm)
+    length = norm(scaled)
+    return g if length * largest <= most else scaled * (most / length)

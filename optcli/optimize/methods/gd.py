@@ -20,7 +20,7 @@ class GradientDescent(FirstOrder):
     summary = "gradient descent: a step against the gradient, lr times its length"
     reference = (
         "A. Cauchy, Méthode générale pour la résolution des systèmes d'équations simultanées, "
-        "C. R. Acad. Sci. Paris 25 (1847) 536–538; Nocedal & Wright, Numerical Optimization, 2nd ed., p. 21"
+        "C. R. Acad. Sci. Paris 25 (1847) 536–538; Nocedal & Wright, Numerical Optimization, 2nd ed., chapter 2"
     )
 
     def rule(self, state: State, x: Array, g: Array, i: int, lr: float) -> tuple[State, Array]:

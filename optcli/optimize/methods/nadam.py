@@ -11,7 +11,7 @@ from optcli.optimize.iterate import Array, State
 from optcli.optimize.methods.adam import Adam
 from optcli.optimize.methods.method import NOT_NEGATIVE, POSITIVE, parameter
 
-BASE = 0.96  # Dozat, section 3; the exponent there is i/250
+BASE = 0.96  # Dozat; the exponent there is i/250
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class NAdam(Adam):
     m̂_i = mu_{i+1}·m_i/(1 − p_{i+1}) + (1 − mu_i)·g_i/(1 − p_i),  v̂_i = v_i/(1 − beta2^i)
     x_i = x_{i-1} − lr·m̂_i/(√v̂_i + eps),  g_i = ∇f(x_{i-1})
 
-    entry by entry, as torch.optim.NAdam has it, which keeps the mean m with the constant beta1; Dozat's Algorithm 2
-    has mu_i there too. The sequence mu_i is the one of his section 3, momentum_decay = 1/250.
+    entry by entry, as torch.optim.NAdam has it, which keeps the mean m with the constant beta1; Dozat has mu_i
+    there too. The sequence mu_i is his, with momentum_decay = 1/250.
     """
 
     name = "nadam"
     summary = "adam that looks ahead along its momentum, as nesterov does"
-    reference = "T. Dozat, Incorporating Nesterov momentum into Adam, ICLR 2016 workshop, Algorithm 2"
+    reference = "T. Dozat, Incorporating Nesterov momentum into Adam, ICLR 2016 workshop"
 
     lr: float = parameter(0.002, "learning rate, about the length of the first steps", POSITIVE)
     momentum_decay: float = parameter(0.004, "how fast the momentum grows towards beta1", NOT_NEGATIVE)

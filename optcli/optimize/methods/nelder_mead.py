@@ -28,7 +28,7 @@ class NelderMead(Method):
     """Of n + 1 vertices, sorted by value, the worst x_w gives way to a point of the line through it and the centroid c
     of the others:
 
-    reflection  c + (c − x_w); better than all: expansion  c + 1 + 2/n times (c − x_w), if lower still
+    reflection  c + (c − x_w); better than all: expansion  c + (1 + 2/n)(c − x_w), if lower still
     no better than the second worst: contraction  c ± (¾ − 1/(2n))(c − x_w), on the better side
     nothing better: all shrink to the best, x_b + (1 − 1/n)(x − x_b)
 
@@ -41,9 +41,10 @@ class NelderMead(Method):
     name = "nelder_mead"
     summary = "simplex method: values only, for functions with kinks and few variables"
     reference = (
-        "J. A. Nelder, R. Mead, Computer J. 7 (1965) 308–313; F. Gao, L. Han, Implementing the Nelder–Mead simplex "
-        "algorithm with adaptive parameters, Comput. Optim. Appl. 51 (2012) 259–277, eq. (4.1); C. T. Kelley, "
-        "Detection and remediation of stagnation in the Nelder–Mead algorithm, SIAM J. Optim. 10 (1999) 43–55"
+        "J. A. Nelder, R. Mead, A simplex method for function minimization, Computer J. 7 (1965) 308–313; F. Gao, L. "
+        "Han, Implementing the Nelder–Mead simplex algorithm with adaptive parameters, Comput. Optim. Appl. 51 "
+        "(2012) 259–277; C. T. Kelley, Detection and remediation of stagnation in the Nelder–Mead algorithm using a "
+        "sufficient decrease condition, SIAM J. Optim. 10 (1999) 43–55"
     )
     gradients: ClassVar[bool] = False
 
@@ -106,7 +107,7 @@ def ordered(X: Array, F: Array) -> tuple[Array, Array]:
 
 
 def changed(problem: Problem, X: Array, F: Array) -> tuple[Array, Array]:
-    """The next simplex: Gao & Han, section 2, with the factors of eq. (4.1)."""
+    """The next simplex, with the factors 1, 1 + 2/n, ¾ − 1/(2n) and 1 − 1/n of Gao & Han."""
     n = max(len(F) - 1, 2)  # a single variable would have a shrinkage to nothing
     c = np.mean(X[:-1], axis=0)
     away = c - X[-1]
@@ -136,7 +137,7 @@ def collapsed(X: Array, F: Array) -> bool:
 
 
 def simplex_gradient(X: Array, F: Array) -> Array:
-    """The gradient of the linear function through the vertices, Kelley's eq. (1.3); zeros where there is none."""
+    """The gradient of the linear function through the vertices, Kelley's simplex gradient; zeros where it has none."""
     edges, differences = X[1:] - X[0], F[1:] - F[0]
     if not np.isfinite(differences).all():
         return np.zeros(X.shape[1])

@@ -30,9 +30,10 @@ class Newton(Region):
     name = "newton"
     summary = "Newton's method in a trust region: few, accurate steps by second derivatives"
     reference = (
-        "J. J. Moré, D. C. Sorensen, Computing a trust region step, SIAM J. Sci. Stat. Comput. 4 (1983) 553–572, "
-        "Lemmas 2.1 and 2.3; T. Steihaug, SIAM J. Numer. Anal. 20 (1983) 626–637; "
-        "A. R. Conn, N. I. M. Gould, Ph. L. Toint, Trust-Region Methods, SIAM 2000, Algorithm 6.1.1"
+        "J. J. Moré, D. C. Sorensen, Computing a trust region step, SIAM J. Sci. Stat. Comput. 4 (1983) 553–572; T. "
+        "Steihaug, The conjugate gradient method and trust regions in large scale optimization, SIAM J. Numer. Anal. "
+        "20 (1983) 626–637; A. R. Conn, N. I. M. Gould, Ph. L. Toint, Trust-Region Methods, SIAM 2000, Algorithm "
+        "6.1.1"
     )
     bounded = False
 

@@ -10,12 +10,13 @@ import numpy as np
 
 from optcli.optimize.iterate import Array, Iterate, Point, largest_entry
 from optcli.optimize.methods.method import Method, Whole, parameter
+from optcli.optimize.products import dot
 from optcli.optimize.rounding import nothing_yet, reduction, waited
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
 
-# Birgin, Martínez & Raydan, section 4
+# as Birgin, Martínez & Raydan choose them
 GAMMA = 1e-4  # sufficient decrease
 SIGMA1, SIGMA2 = 0.1, 0.9  # the part of the last step length that the next one may be
 LEAST, MOST = 1e-30, 1e30  # spectral step lengths
@@ -35,7 +36,7 @@ class ProjectedGradient(Method):
     summary = "gradient steps of spectral length, projected on the bounds; little work and memory"
     reference = (
         "E. G. Birgin, J. M. Martínez, M. Raydan, Nonmonotone spectral projected gradient methods on convex sets, "
-        "SIAM J. Optim. 10 (2000) 1196–1211, Algorithm 2.2 (SPG2)"
+        "SIAM J. Optim. 10 (2000) 1196–1211 (SPG2)"
     )
 
     memory: int = parameter(10, "values, of which the largest is what f must fall below", Whole(1))
@@ -56,12 +57,12 @@ class ProjectedGradient(Method):
         if after is None:
             return iterate.unmoved()
         s, y = after.x - x, after.gradient - g
-        record = waited(since, iterate.point, after, -0.5 * float(g @ s))
+        record = waited(since, iterate.point, after, -0.5 * dot(g, s))
         if record is None:
             return iterate.unmoved()
-        curvature = float(s @ y)
+        curvature = dot(s, y)
         if curvature > 0.0:
-            length = float(s @ s) / curvature
+            length = dot(s, s) / curvature
         else:  # the paper takes MOST, which without bounds only costs trials: a step as long as x is enough
             length = max(1.0, largest_entry(after.x)) / max(after.gradient_norm, LEAST)
         length = min(max(length, LEAST), MOST)
@@ -72,7 +73,7 @@ class ProjectedGradient(Method):
 def backtracked(problem: Problem, iterate: Iterate, d: Array, highest: float) -> Point | None:
     """The first point x + αd, α = 1, …, sufficiently below `highest`; None where rounding leaves none."""
     x, f, g = iterate.x, iterate.value, iterate.gradient
-    slope = float(g @ d)
+    slope = dot(g, d)
     if not slope < 0.0:
         return None
     alpha, whole = 1.0, problem.project(x + d)

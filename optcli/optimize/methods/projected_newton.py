@@ -29,7 +29,7 @@ class ProjectedNewton(Region):
     summary = "Newton's method in a trust region that keeps bounds"
     reference = (
         "C.-J. Lin, J. J. Moré, Newton's method for large bound-constrained optimization problems, SIAM J. Optim. 9 "
-        "(1999) 1100–1127, Algorithm 2.1 (TRON)"
+        "(1999) 1100–1127 (TRON)"
     )
 
     def best(self, problem: Problem, x: Array, model: Model, radius: float) -> Step:

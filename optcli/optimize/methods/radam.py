@@ -9,7 +9,7 @@ import numpy as np
 from optcli.optimize.iterate import Array, State
 from optcli.optimize.methods.adam import Adam
 
-KNOWN = 5.0  # of rho: where the authors' code begins to rectify; Algorithm 2 has 4, where r begins at 0
+KNOWN = 5.0  # of rho: where the authors' code begins to rectify; the paper has 4, where r begins at 0
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class RAdam(Adam):
     x_i = x_{i-1} − lr·m̂_i·r_i·√(1 − beta2^i)/(√v_i + eps)  where rho_i > 5
     x_i = x_{i-1} − lr·m̂_i                                otherwise
 
-    with m̂ and v as in adam, from g_i = ∇f(x_{i-1}): Liu et al., Algorithm 2, entry by entry. The paper rectifies where
+    with m̂ and v as in adam, from g_i = ∇f(x_{i-1}): Liu et al., entry by entry. The paper rectifies where
     rho_i > 4 and has no eps; 5 and eps are those of the authors' code and of torch.optim.RAdam.
     """
 
@@ -27,7 +27,7 @@ class RAdam(Adam):
     summary = "adam whose first steps follow the momentum alone, until the mean of squares can be trusted"
     reference = (
         "L. Liu, H. Jiang, P. He, W. Chen, X. Liu, J. Gao, J. Han, On the variance of the adaptive learning rate and "
-        "beyond, ICLR 2020, arXiv:1908.03265, Algorithm 2"
+        "beyond, ICLR 2020, arXiv:1908.03265"
     )
 
     def rule(self, state: State, x: Array, g: Array, i: int, lr: float) -> tuple[State, Array]:

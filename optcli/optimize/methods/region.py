@@ -11,6 +11,7 @@ import numpy as np
 
 from optcli.optimize.iterate import Array, Iterate, Point
 from optcli.optimize.methods.method import POSITIVE, Maybe, Method, Words, parameter
+from optcli.optimize.products import dot
 from optcli.optimize.quadratic import Dense, Model, Products
 from optcli.optimize.rounding import noise, reduction
 from optcli.optimize.trust_region import Step
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 DENSE = 200  # variables up to which all eigenvalues cost little beside the products that make the Hessian
 
-# Conn, Gould & Toint, Trust-Region Methods (2000), section 17.1: when to accept, shrink and grow
+# when to accept, shrink and grow: ¼ and ¾ as in Moré, The Levenberg–Marquardt algorithm (1978)
 ACCEPTED = 1e-4
 POOR, GOOD = 0.25, 0.75
 GROWTH = 2.0
@@ -114,7 +115,7 @@ def _shrunk(before: Point, after: Point, step: Step) -> float:
     """Δ after a rejected step: to the minimum of the parabola through f, its slope, and the value found."""
     if not after.finite:
         return AWAY * step.norm
-    slope = float(before.gradient @ step.d)
+    slope = dot(before.gradient, step.d)
     excess = after.value - before.value - slope
     factor = -0.5 * slope / excess if excess > 0.0 else MOST
     return min(max(factor, LEAST), MOST) * step.norm

@@ -1,0 +1,56 @@
+"""Digits do not depend on the number of BLAS's threads: inner products of long vectors are added by blocks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+RUN = """
+import numpy as np
+from optcli.optimize.methods import make
+from optcli.optimize.problem import Problem
+from optcli.optimize.solve import Stop, solve
+
+n = 50_000  # BLAS splits a product from 10,000 entries on
+random = np.random.default_rng(0)
+c, t = random.uniform(0.1, 50.0, n), random.normal(size=n)
+
+def both(x):
+    r = x - t
+    return float(np.add.reduce(c * r**2 + np.cosh(x))), 2 * c * r + np.sinh(x)
+
+for name, settings, bounded in {cases}:
+    lower = np.full(n, -0.5) if bounded else None
+    problem = Problem(n, lambda x: both(x)[0], both, lower=lower, product=lambda x, v: (2 * c + np.cosh(x)) * v)
+    end = solve(problem, make(name, settings), np.zeros(n), Stop(iters=12, tol=0.0)).iterate
+    print(name, float.hex(end.value), end.x.tobytes().hex()[:4000], [float(np.sum(s)).hex() for s in end.state])
+"""
+CASES = [
+    ("gd", {"clip_norm": 1.0}, False),
+    ("bb", {}, True),
+    ("bb", {"length": "long", "weight_decay": 0.1}, True),
+    ("cg", {}, False),
+    ("lbfgs", {}, False),
+    ("projected_gradient", {}, True),
+]
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="BLAS has one thread here in any case")
+def test_runs_have_the_same_digits_with_one_thread_and_two() -> None:
+    code = RUN.replace("{cases}", repr(CASES))
+    one, two = (
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for threads in ("1", "2")
+    )
+    assert len(one) == len(CASES)
+    for case, first, second in zip(CASES, one, two, strict=True):
+        assert first == second, case
