@@ -35,6 +35,9 @@ CASES = [
     ("cg", {}, False),
     ("lbfgs", {}, False),
     ("projected_gradient", {}, True),
+    ("lbfgsb", {}, True),
+    ("newton", {}, False),
+    ("projected_newton", {}, True),
 ]
 
 

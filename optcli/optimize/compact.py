@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optcli.optimize.iterate import Array, Mask
+from optcli.optimize.products import combined, dot, dots
 from optcli.optimize.rounding import EPS
 
 CHUNK = 4096  # breakpoints that are looked at together
@@ -31,21 +32,21 @@ class Pairs(NamedTuple):
 
     def after(self, s: Array, y: Array, most: int) -> Pairs:
         """With one more pair, the oldest dropped beyond `most`; unchanged where s·y is too small."""
-        curvature = float(s @ y)
-        if not curvature > EPS * float(y @ y):  # the test of Byrd et al.
+        curvature = dot(s, y)
+        if not curvature > EPS * dot(y, y):  # the test of Byrd et al.
             return self
         scale = 1.0 / np.sqrt(curvature)
         first = max(len(self.S) + 1 - most, 0)
         S = np.concatenate([self.S[first:], scale * s[None]])
         Y = np.concatenate([self.Y[first:], scale * y[None]])
         s, y = S[-1], Y[-1]
-        Ss, Ys = S @ s, Y @ s
+        Ss, Ys, Yy = dots(S, s), dots(Y, s), dots(Y, y)
         return Pairs(
             S,
             Y,
             _bordered(self.SS[first:, first:], Ss, Ss),
-            _bordered(self.SY[first:, first:], S @ y, Ys),
-            _bordered(self.YY[first:, first:], Y @ y, Y @ y),
+            _bordered(self.SY[first:, first:], dots(S, y), Ys),
+            _bordered(self.YY[first:, first:], Yy, Yy),
         )
 
 
@@ -83,12 +84,12 @@ class Compact(NamedTuple):
 
     def down(self, v: Array) -> Array:
         """Wv, shape (2k,)."""
-        return np.concatenate([self.pairs.Y @ v, self.theta * (self.pairs.S @ v)])
+        return np.concatenate([dots(self.pairs.Y, v), self.theta * dots(self.pairs.S, v)])
 
     def up(self, c: Array) -> Array:
         """Wᵀc, shape (n,)."""
         k = len(self.pairs.S)
-        return c[:k] @ self.pairs.Y + (self.theta * c[k:]) @ self.pairs.S
+        return combined(c[:k], self.pairs.Y) + combined(self.theta * c[k:], self.pairs.S)
 
     def columns(self, of: NDArray[np.intp]) -> Array:
         """W's columns of some variables, shape (2k, len(of))."""
@@ -168,11 +169,11 @@ def subspace_minimizer(x: Array, g: Array, lower: Array, upper: Array, B: Compac
     lo, up, at = lower[free], upper[free], cauchy[free]
     found = cauchy.copy()
     found[free] = np.clip(at + du, lo, up)
-    if float(g @ (found - x)) < 0.0:
+    if dot(g, found - x) < 0.0:
         return found
     alpha = min(1.0, float(np.min(reach(at, du, lo, up))))
     found[free] = np.clip(at + alpha * du, lo, up)
-    return found if float(g @ (found - x)) < 0.0 else cauchy
+    return found if dot(g, found - x) < 0.0 else cauchy
 
 
 def reach(x: Array, d: Array, lower: Array, upper: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -41,6 +41,10 @@ class Code(Protocol):
         """Let `parts` go over."""
 
 
+class Late(Exception):  # noqa: N818  # no error: the step is given up
+    """In the middle of a step the time is over, or a signal has come."""
+
+
 class Problem:
     """Minimize value(x) over x, shape (size,), within lower <= x <= upper.
 
@@ -72,6 +76,7 @@ class Problem:
         self._product = product
         self._last_hessian: tuple[Array, Array] | None = None  # where, and what: judges ask again at the same point
         self._code = code
+        self._over: Callable[[], bool] | None = None  # within `advance`: whether the run is to end
 
     @property
     def bounded(self) -> bool:
@@ -79,11 +84,13 @@ class Problem:
 
     def value(self, x: Array) -> float:
         """One evaluation of the value."""
+        self._ask()
         self.counts.value += 1
         return float(self._value(x))
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """One evaluation of the value and one of the gradient, shape (size,)."""
+        self._ask()
         self.counts.value += 1
         self.counts.gradient += 1
         value, gradient = self._value_and_gradient(x)
@@ -97,6 +104,7 @@ class Problem:
     def hvp(self, x: Array, v: Array) -> Array:
         """One product of the Hessian at x with v, shape (size,)."""
         assert self._product is not None
+        self._ask()
         self.counts.product += 1
         return self._product(x, v)
 
@@ -114,6 +122,11 @@ class Problem:
         symmetric.flags.writeable = False
         self._last_hessian = x.copy(), symmetric
         return symmetric
+
+    def _ask(self) -> None:
+        """A step may take thousands of products."""
+        if self._over is not None and self._over():
+            raise Late
 
     def box(self) -> tuple[Array, Array]:
         """The bounds as arrays, shape (size,) each, infinite where there are none."""
@@ -160,11 +173,20 @@ class Problem:
     def advance(self, method: Method, iterate: Iterate, stop: Check, up_to: int | None) -> Iterate:
         """Step until `up_to` updates are made in all (None: no such limit) or `stop(iterate)` is not None.
 
-        At least one step is tried; after PATIENCE seconds the iterate reached is returned early. This is the plain
-        version: a subclass may run many steps at once, to the same digits.
+        At least one step is tried; after PATIENCE seconds the iterate reached is returned early. A step that time or a
+        signal breaks off was never made, and its evaluations do not count: a run that goes on from here makes it anew.
+        This is the plain version: a subclass may run many steps at once, to the same digits.
         """
         deadline = stop.clock() + PATIENCE
         while True:
-            iterate = method.step(self, iterate)
+            before = replace(self.counts)
+            self._over = stop.over
+            try:
+                iterate = method.step(self, iterate)
+            except Late:
+                vars(self.counts).update(vars(before))
+                return iterate
+            finally:
+                self._over = None
             if iterate.iteration == up_to or stop(iterate) is not None or stop.clock() >= deadline:
                 return iterate

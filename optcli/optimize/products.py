@@ -31,8 +31,14 @@ def dots(rows: Array, b: Array) -> Array:
     whole = n - n % BLOCK if n > BLOCK else 0
     out: Array = np.vecdot(rows[:, whole:], b[whole:])
     if whole:
-        blocks = np.vecdot(rows[:, :whole].reshape(len(rows), -1, BLOCK), b[:whole].reshape(-1, BLOCK))
+        blocks = np.vecdot(rows[:, :whole].reshape(len(rows), whole // BLOCK, BLOCK), b[:whole].reshape(-1, BLOCK))
         out += np.add.reduce(blocks, axis=1)
+    return out
+
+
+def combined(c: Array, rows: Array) -> Array:
+    """Σ c_k·rows_k, a new array of shape (n,), for c of shape (k,) and rows of shape (k, n)."""
+    out: Array = np.einsum("k,kn->n", c, rows)
     return out
 
 

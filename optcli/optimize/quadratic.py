@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from optcli.optimize.iterate import Array, Mask
+from optcli.optimize.products import dot, norm
 from optcli.optimize.rounding import EPS
-from optcli.optimize.trust_region import Spectrum, Step, conjugate_gradients, exact, length
+from optcli.optimize.trust_region import Spectrum, Step, conjugate_gradients, exact
 
 KEPT = 0.1  # least part of a variable's scale that an iterate keeps from the one before
 FLAT = 1e-10  # least scale, relative to the largest
@@ -64,8 +65,8 @@ class Dense:
     def first_radius(self, x: Array) -> float:
         """The length of Newton's step where the curvature is positive, else that of x, at least 1."""
         e, Q = self._spectrum(np.ones(len(x), dtype=bool))
-        newton = length((Q.T @ self.g) / e) if e[0] > SOFT * e[-1] else math.inf
-        return newton if 0.0 < newton < math.inf else max(1.0, length(self.D * x))
+        newton = norm((Q.T @ self.g) / e) if e[0] > SOFT * e[-1] else math.inf
+        return newton if 0.0 < newton < math.inf else max(1.0, norm(self.D * x))
 
     def inside(self, free: Mask, g: Array, radius: float) -> Step:
         return _spread(free, exact(self._spectrum(free), g[free], radius))
@@ -76,7 +77,7 @@ class Dense:
         known = e > max(SOFT * float(e[-1]), -10.0 * float(e[0]))
         a = Q.T @ g[free]
         parts = np.divide(-a, e, out=np.zeros_like(a), where=known)
-        return _spread(free, Step(Q @ parts, -0.5 * float(a @ parts), length(parts), 0.0))
+        return _spread(free, Step(Q @ parts, -0.5 * float(a @ parts), norm(parts), 0.0))
 
     def _spectrum(self, free: Mask) -> Spectrum:
         key = free.tobytes()
@@ -94,10 +95,10 @@ class Products:
         self.g = g
 
     def first_radius(self, x: Array) -> float:
-        return max(1.0, length(x))
+        return max(1.0, norm(x))
 
     def inside(self, free: Mask, g: Array, radius: float) -> Step:
-        size = length(g)
+        size = norm(g)
         whole = bool(free.all())
         product = self.product if whole else lambda z: np.where(free, self.product(np.where(free, z, 0.0)), 0.0)
         return conjugate_gradients(product, g, radius, min(FORCING, math.sqrt(size)) * size, 2 * len(g) + 10)
@@ -142,11 +143,11 @@ def _scaled_box_step(model: Model, radius: float, lower: Array, upper: Array) ->
         firm = model.firm(open_, np.where(open_, g, 0.0))
         return firm._replace(d=np.clip(firm.d, lower, upper))
     z, Hz = _cauchy(model, np.where(open_, g, 0.0), radius, lower, upper)
-    value = float(g @ z) + 0.5 * float(z @ Hz)
+    value = dot(g, z) + 0.5 * dot(z, Hz)
     for _ in range(FACES):
         free = open_ & (z > lower) & (z < upper)
         fixed = np.where(free, 0.0, z)
-        room = (radius - length(fixed)) * (radius + length(fixed))
+        room = (radius - norm(fixed)) * (radius + norm(fixed))
         if not free.any() or not room > 0.0:
             break
         slope = np.where(free, g + (model.product(fixed) if fixed.any() else 0.0), 0.0)
@@ -157,21 +158,21 @@ def _scaled_box_step(model: Model, radius: float, lower: Array, upper: Array) ->
         z, Hz, value = found
         if not (free & ((z <= lower) | (z >= upper))).any():
             break
-    return Step(z, -value, length(z), 0.0)
+    return Step(z, -value, norm(z), 0.0)
 
 
 def _cauchy(model: Model, g: Array, radius: float, lower: Array, upper: Array) -> tuple[Array, Array]:
     """A point z of the path P(−αg) with sufficient decrease, and Hz; g is 0 where it points out of the box."""
-    size = length(g)
+    size = norm(g)
     if size == 0.0:
         return np.zeros_like(g), np.zeros_like(g)
     unit = g / size
-    curvature = float(unit @ model.product(unit))
+    curvature = dot(unit, model.product(unit))
     alpha = min(radius, size / curvature) if curvature > 0.0 else radius
     for _ in range(HALVINGS):
         z = np.clip(-alpha * unit, lower, upper)
         Hz = model.product(z)
-        if float(g @ z) * (1.0 - SUFFICIENT) + 0.5 * float(z @ Hz) <= 0.0:
+        if dot(g, z) * (1.0 - SUFFICIENT) + 0.5 * dot(z, Hz) <= 0.0:
             return z, Hz
         alpha *= 0.5
     return np.zeros_like(g), np.zeros_like(g)
@@ -187,8 +188,8 @@ def _down(
         if np.array_equal(after, z):
             return None
         product = model.product(after)
-        found = float(model.g @ after) + 0.5 * float(after @ product)
-        slope = float((model.g + Hz) @ (after - z))
+        found = dot(model.g, after) + 0.5 * dot(after, product)
+        slope = dot(model.g + Hz, after - z)
         if found < value and found <= value + SUFFICIENT * min(slope, 0.0):
             return after, product, found
         beta *= 0.5

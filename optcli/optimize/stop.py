@@ -109,6 +109,11 @@ class Check:
         least, relative = self.tolerance_terms
         return max(least, relative * min(abs(value), self.scale))
 
+    def over(self) -> bool:
+        """Whether time or a signal ends the run, wherever it stands."""
+        late = self.stop.max_time is not None and self.clock() - self.began >= self.stop.max_time
+        return late or bool(self.stop.signal())
+
     def __call__(self, iterate: Iterate) -> Ending | None:
         stop, point, counts = self.stop, iterate.point, self.problem.counts
         if iterate.failure is not None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from optcli.optimize.iterate import Array
+from optcli.optimize.products import dot, norm
 from optcli.optimize.rounding import EPS
 
 ROUNDS = 50  # of Newton's iteration on the secular equation; it takes 2 to 6
@@ -57,32 +58,24 @@ def exact(spectrum: Spectrum, g: Array, radius: float) -> Step:
     least = max(lowest, 0.0)  # the mu of λ = 0, or of H + λI singular
     mu, along = least, 0.0
     parts = _parts(a, gaps, mu)
-    size = length(parts)
+    size = norm(parts)
     if size > radius:
         mu = _secular(a, gaps, radius, least)
         parts = _parts(a, gaps, mu)
-        parts *= radius / max(length(parts), TINY)
+        parts *= radius / max(norm(parts), TINY)
     elif lowest < 0.0:  # the hard case, as a[0] is 0: to the edge along the lowest curvature
         along = math.sqrt((radius - size) * (radius + size))
         parts[0] = along
     shift = mu - lowest
     d = Q @ parts
-    norm = radius if size > radius or along else size
-    reduction = -0.5 * float(a @ parts) + 0.5 * shift * norm * norm
-    return Step(d, reduction, norm, shift)
+    whole = radius if size > radius or along else size
+    reduction = -0.5 * float(a @ parts) + 0.5 * shift * whole * whole
+    return Step(d, reduction, whole, shift)
 
 
 def _parts(a: Array, gaps: Array, mu: float) -> Array:
     """d(λ) in the eigenbasis: −a/(gaps + mu), and 0 where a is 0."""
     return np.divide(-a, gaps + mu, out=np.zeros_like(a), where=a != 0.0)
-
-
-def length(parts: Array) -> float:
-    """‖parts‖, without overflow of the squares."""
-    largest = float(np.max(np.abs(parts)))
-    if not 0.0 < largest < math.inf:
-        return largest
-    return largest * float(np.linalg.norm(parts / largest))
 
 
 def _secular(a: Array, gaps: Array, radius: float, least: float) -> float:
@@ -94,7 +87,7 @@ def _secular(a: Array, gaps: Array, radius: float, least: float) -> float:
     mu = max(least, float(np.max(np.abs(a) / radius - gaps)))
     for _ in range(ROUNDS):
         parts = _parts(a, gaps, mu)
-        size = length(parts)
+        size = norm(parts)
         if size <= radius * (1.0 + CLOSE):
             break
         unit = parts / size
@@ -116,32 +109,32 @@ def conjugate_gradients(product: Callable[[Array], Array], g: Array, radius: flo
     """
     d, Hd = np.zeros_like(g), np.zeros_like(g)
     r = -g
-    p, rr = r, float(r @ r)
+    p, rr = r, dot(r, r)
     for _ in range(most):
         if math.sqrt(rr) <= tol:
             break
         Hp = product(p)
-        curvature = float(p @ Hp)
+        curvature = dot(p, Hp)
         if not math.isfinite(curvature):
             break
         if curvature > 0.0:
             alpha = rr / curvature
             after = d + alpha * p
-            if float(np.linalg.norm(after)) < radius:
+            if math.sqrt(dot(after, after)) < radius:
                 d, Hd = after, Hd + alpha * Hp
                 r = r - alpha * Hp
-                rr, before = float(r @ r), rr
+                rr, before = dot(r, r), rr
                 p = r + (rr / before) * p
                 continue
         alpha = to_edge(d, p, radius)
         d, Hd = d + alpha * p, Hd + alpha * Hp
-        return Step(d, -float(g @ d) - 0.5 * float(d @ Hd), radius, 0.0)
-    return Step(d, -float(g @ d) - 0.5 * float(d @ Hd), float(np.linalg.norm(d)), 0.0)
+        return Step(d, -dot(g, d) - 0.5 * dot(d, Hd), radius, 0.0)
+    return Step(d, -dot(g, d) - 0.5 * dot(d, Hd), norm(d), 0.0)
 
 
 def to_edge(d: Array, p: Array, radius: float) -> float:
     """The alpha ≥ 0 with ‖d + alpha p‖ = radius, for ‖d‖ ≤ radius and p other than 0."""
-    pp, dp = float(p @ p), float(d @ p)
-    room = max(radius**2 - float(d @ d), 0.0)
+    pp, dp = dot(p, p), dot(d, p)
+    room = max(radius**2 - dot(d, d), 0.0)
     root = math.sqrt(dp * dp + pp * room)
     return room / (dp + root) if dp > 0.0 else (root - dp) / pp  # of two forms the one without cancellation

@@ -10,7 +10,7 @@ import numpy as np
 from optcli.optimize.iterate import Array, Point, State
 from optcli.optimize.methods.descent import Descent, Step, line_search
 from optcli.optimize.methods.method import Whole, parameter
-from optcli.optimize.products import dots
+from optcli.optimize.products import combined, dots
 
 
 @dataclass(frozen=True)
@@ -137,5 +137,5 @@ class Memory(NamedTuple):
         weights[:, 0] = U.T @ (gamma * (Yg - YY @ a) - D * a)
         weights[:, 1] = gamma * a
         d: Array = np.multiply(g, -gamma)
-        d += np.einsum("k,kn->n", weights.ravel(), self.pairs)  # BLAS would depend on the number of cores
+        d += combined(weights.ravel(), self.pairs)
         return d
