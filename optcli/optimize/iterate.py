@@ -40,10 +40,12 @@ class Point:
         return cls.of(problem, iteration, x, value, gradient)
 
     @classmethod
-    def of(cls, problem: Problem, iteration: int, x: Array, value: float, gradient: Array) -> Point:
-        """The point where value and gradient are known already: no evaluation."""
+    def of(
+        cls, problem: Problem, iteration: int, x: Array, value: float, gradient: Array, finite: bool | None = None
+    ) -> Point:
+        """The point where value and gradient are known already: no evaluation. `finite`: whether x is, if known."""
         norm = problem.gradient_norm(x, gradient)
-        finite = math.isfinite(value) and math.isfinite(norm) and all_finite(x)
+        finite = math.isfinite(value) and math.isfinite(norm) and (all_finite(x) if finite is None else finite)
         if problem.bounded and finite:  # the projection hides an infinite entry of the gradient
             finite = all_finite(gradient)
         return cls(iteration, x, value, gradient, norm, finite)

@@ -8,7 +8,8 @@ import numpy as np
 
 from optcli.optimize.iterate import Array, largest_entry
 
-BLOCK = 4096  # entries; BLAS splits a product among threads, as many as there are, from 10,000 on
+SHORT = 10_000  # entries; BLAS splits longer products among threads, as many as there are
+BLOCK = 8192
 
 
 def dot(a: Array, b: Array) -> float:
@@ -18,7 +19,7 @@ def dot(a: Array, b: Array) -> float:
     run resumed elsewhere would not have the digits of the first, and its threads would wait for each other.
     """
     n = len(a)
-    if n <= BLOCK:
+    if n <= SHORT:
         return float(a @ b)
     whole = n - n % BLOCK
     blocks = np.vecdot(a[:whole].reshape(-1, BLOCK), b[:whole].reshape(-1, BLOCK))
@@ -28,7 +29,7 @@ def dot(a: Array, b: Array) -> float:
 def dots(rows: Array, b: Array) -> Array:
     """The inner product of each row with b, shape (k,), for contiguous rows of shape (k, n): the digits of `dot`."""
     n = len(b)
-    whole = n - n % BLOCK if n > BLOCK else 0
+    whole = n - n % BLOCK if n > SHORT else 0
     out: Array = np.vecdot(rows[:, whole:], b[whole:])
     if whole:
         blocks = np.vecdot(rows[:, :whole].reshape(len(rows), whole // BLOCK, BLOCK), b[:whole].reshape(-1, BLOCK))

@@ -128,7 +128,7 @@ class Descent(Method):
                 return _stay(iterate)
             memory = self.forget(point)
         trial = found.trial
-        after = Point.of(problem, point.iteration + 1, trial.x, trial.f, trial.g)
+        after = Point.of(problem, point.iteration + 1, trial.x, trial.f, trial.g, trial.finite)
         if found.end == "unbounded":
             low = found.lowest
             deepest = Point.of(problem, point.iteration + 1, low.x, low.f, low.g)

@@ -67,9 +67,9 @@ class Memory(NamedTuple):
     rows: Array  # shape (2c, n): s and y in turn, of c pairs at most
     taken: Array  # shape (1,): pairs that were written to `rows`, shared by all memories with these rows
     span: Array  # shape (2,): the first pair of this memory, and one beyond the last
-    D: Array  # shape (m,): s_iᵀy_i of the k pairs, in the first k entries
-    U: Array  # shape (m, m): the inverse of R, the upper triangle of SᵀY, in the first k rows and columns
-    YY: Array  # shape (m, m): y_iᵀy_j likewise
+    D: Array  # shape (m,): s_iᵀy_i, the newest last, zero where there is no pair yet, as below
+    U: Array  # shape (m, m): the inverse of R, the upper triangle of SᵀY
+    YY: Array  # shape (m, m): y_iᵀy_j
     G: Array  # shape (m, 2): s_iᵀg and y_iᵀg for the gradient g at the iterate
 
     @classmethod
@@ -81,6 +81,7 @@ class Memory(NamedTuple):
 
     @property
     def held(self) -> int:
+        """The number k of pairs."""
         return int(self.span[1] - self.span[0])
 
     @property
@@ -91,25 +92,25 @@ class Memory(NamedTuple):
 
     def after(self, step: Step) -> Memory:
         """With the pair of a step, unless it has no curvature, and products with the gradient that it led to."""
-        k, m = self.held, len(self.D)
+        m = len(self.D)
         rows, taken, span = self._behind(step)
         ys = step.curvature
         if ys:
             taken[0] = span[1]
-        here = self._replace(rows=rows, taken=taken, span=span) if ys else self
-        now = here.held
+            here = self._replace(rows=rows, taken=taken, span=span)
+        else:
+            here = self
         G = np.zeros((m, 2))
-        if now:
-            G[:now] = dots(here.pairs, step.trial.g).reshape(-1, 2)
+        if here.held:
+            G[m - here.held :] = dots(here.pairs, step.trial.g).reshape(-1, 2)
         if not ys:
             return here._replace(G=G)
-        last, old = now - 1, slice(k + 1 - now, k)
-        D, U, YY = np.zeros(m), np.zeros((m, m)), np.zeros((m, m))
-        D[:last], U[:last, :last], YY[:last, :last] = self.D[old], self.U[old, old], self.YY[old, old]
-        change = G[:last] - self.G[old]
-        D[last], U[last, last], YY[last, last] = ys, 1.0 / ys, step.yy
-        U[:last, last] = (U[:last, :last] @ change[:, 0]) / -ys
-        YY[:last, last] = YY[last, :last] = change[:, 1]
+        D, U, YY = np.empty(m), np.zeros((m, m)), np.empty((m, m))
+        D[:-1], U[:-1, :-1], YY[:-1, :-1] = self.D[1:], self.U[1:, 1:], self.YY[1:, 1:]
+        change = G[:-1] - self.G[1:]
+        D[-1], U[-1, -1], YY[-1, -1] = ys, 1.0 / ys, step.yy
+        U[:-1, -1] = (U[:-1, :-1] @ change[:, 0]) / -ys
+        YY[:-1, -1] = YY[-1, :-1] = change[:, 1]
         return Memory(rows, taken, span, D, U, YY, G)
 
     def _behind(self, step: Step) -> tuple[Array, Array, Array]:
@@ -120,7 +121,7 @@ class Memory(NamedTuple):
             rows, taken = np.zeros_like(rows), np.zeros(1)
             rows[: 2 * (end - first)] = self.rows[2 * first : 2 * end]
             first, end = 0, end - first
-        step.write(*rows[2 * end : 2 * end + 2])
+        step.write(rows[2 * end], rows[2 * end + 1])
         return rows, taken, np.array([float(first), end + 1.0])
 
     def down(self, g: Array) -> Array:
@@ -129,13 +130,11 @@ class Memory(NamedTuple):
         The two loops with q and their result as combinations of g and the pairs: a_i = ρ_i·s_iᵀq from the newest to the
         oldest is to solve R·a = Sᵀg, and the second loop solves with Rᵀ likewise.
         """
-        k = self.held
-        D, U, YY, (Sg, Yg) = self.D[:k], self.U[:k, :k], self.YY[:k, :k], self.G[:k].T
-        gamma = D[-1] / YY[-1, -1]
-        a = U @ Sg
-        weights = np.empty((k, 2))
-        weights[:, 0] = U.T @ (gamma * (Yg - YY @ a) - D * a)
+        gamma = float(self.D[-1] / self.YY[-1, -1])
+        a = self.U @ self.G[:, 0]
+        weights = np.empty_like(self.G)
+        weights[:, 0] = self.U.T @ (gamma * (self.G[:, 1] - self.YY @ a) - self.D * a)
         weights[:, 1] = gamma * a
         d: Array = np.multiply(g, -gamma)
-        d += combined(weights.ravel(), self.pairs)
+        d += combined(weights[len(a) - self.held :].ravel(), self.pairs)
         return d
