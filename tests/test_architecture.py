@@ -13,10 +13,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "optcli"
 MAY_USE: dict[str, set[str]] = {
     "errors": set(),
     "layout": set(),
+    "threads": set(),
     "autograd": set(),
-    "engine": {"autograd"},
+    "engine": {"autograd", "threads"},
     "expr": {"autograd", "errors", "layout"},
-    "optimize": {"errors"},
+    "optimize": {"errors", "threads"},
     "data": {"errors"},
     "config": {"errors", "data", "library"},  # library: to tell a name from a formula when a result is replayed
     "library": {"errors", "config"},

@@ -16,7 +16,7 @@ import optcli
 from optcli.autograd.ops import Op
 from optcli.engine.native import llvm
 from optcli.engine.native.loop_code import step_of
-from optcli.engine.native.plan import threads
+from optcli.threads import threads
 from optcli.errors import UsageError
 from optcli.optimize.methods import METHODS, find, make
 from optcli.optimize.methods.first_order import FirstOrder

@@ -36,7 +36,8 @@ from optcli.engine.native.loop_code import (
     update_function,
     vector_run,
 )
-from optcli.engine.native.plan import SHARED, NativePlan, chained, share
+from optcli.engine.native.plan import SHARED, NativePlan, chained
+from optcli.threads import share
 
 Array = NDArray[np.float64]
 MOST_STRAIGHT = 64  # variables of a loop that keeps everything in registers

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,43 +17,11 @@ from optcli.engine.native import llvm
 from optcli.engine.native.emit import Code, Emitter, Place
 from optcli.engine.native.lines import finish
 from optcli.engine.native.program import SCALARS, VIRTUAL, Phase, Program, program
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+from optcli.threads import share, threads
 
 Array = NDArray[np.float64]
 PIECE = 1024  # blocks that one call runs at most: some milliseconds, so that signals are seen in time
 SHARED = 32  # blocks from which on a loop is shared among threads
-
-
-def threads() -> int:
-    """How many threads share a long loop: OPTCLI_THREADS, else the cores this process may use."""
-    given = os.environ.get("OPTCLI_THREADS", "")
-    if given.isdigit() and int(given) > 0:
-        return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _pool(count: int) -> ThreadPoolExecutor:
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(count, thread_name_prefix="optcli")
-
-
-def share(count: int, work: Callable[[int], None], workers: int | None = None) -> None:
-    """work(0) … work(count − 1), on this thread and as many others as there are processors for."""
-    workers = min(count, threads() if workers is None else workers)
-    waiting = iter(range(count))
-
-    def some() -> None:
-        for k in waiting:  # a range's iterator is advanced by one thread at a time
-            work(k)
-
-    others = [_pool(workers - 1).submit(some) for _ in range(workers - 1)]
-    some()
-    for other in others:
-        other.result()
 
 
 class NativePlan:
