@@ -16,11 +16,11 @@ import optcli
 from optcli.autograd.ops import Op
 from optcli.engine.native import llvm
 from optcli.engine.native.loop_code import step_of
-from optcli.threads import threads
 from optcli.errors import UsageError
 from optcli.optimize.methods import METHODS, find, make
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.schedules import SCHEDULES
+from optcli.threads import threads
 
 # a machine where llvmlite cannot be imported
 WITHOUT = "import sys; sys.modules['llvmlite'] = None; from optcli.__main__ import main; sys.exit(main())"

@@ -280,6 +280,26 @@ def test_rounding_of_the_value_does_not_stop_it(word: str) -> None:
         assert abs(found.trial.slope) <= (0.9999001e-6 if word in ("armijo", "hager_zhang") else 0.9000001e-6)
 
 
+@pytest.mark.parametrize(("bend", "believed"), [(0.0, True), (0.5, True), (40.0, False)])
+def test_slopes_prove_what_the_terms_of_f_hide(bend: float, believed: bool) -> None:
+    """f is rounded to multiples of 1e-6, as if terms of 1e10 cancelled; its slope is exact, and straight or not."""
+
+    def both(x: np.ndarray) -> tuple[float, np.ndarray]:
+        t = float(x[0])
+        slope = 2e-9 * (t - 1.0) + bend * 1e-9 * t * (0.9 - t)  # halfway it is off the line by 0.2·bend·1e-9
+        return round(1e-9 * (t - 1.0) ** 2, 6), np.array([slope])
+
+    problem = Problem(1, lambda x: both(x)[0], both)
+    point = Point.at(problem, 0, np.array([0.0]))
+    line = Line.along(problem, point, np.array([1.0]), 1e-4, 0.9, "strong", 1.0)
+    trial = line.at(0.9)
+    assert trial.f == point.value
+    assert line.accepts(trial) is believed
+    assert problem.counts.gradient == 3  # the point, the trial, a slope halfway
+    assert not line.accepts(line.at(0.8))  # f is asked once
+    assert problem.counts.gradient == 4
+
+
 @pytest.mark.parametrize("word", SEARCHES)
 def test_where_nothing_can_be_gained(word: str) -> None:
     """The slope claims descent where there is none: at a kink, the minimizer of |a − π|."""

@@ -54,6 +54,17 @@ def test_units_from_bounds_and_start_where_curvature_says_nothing() -> None:
     assert high / low in (2.0**16, 2.0**17)
 
 
+def test_entries_of_one_array_have_one_unit() -> None:
+    """1 − i/n is 0 at its end, and no smaller thing there."""
+    start = np.array([1.0, 0.5, 1e-5, 0.0, 1e6])
+    assert (units(quadratic([0.0] * 5), start) != 1.0).any()
+    a, b = slice(0, 4), slice(4, 5)
+    c = units(quadratic([0.0] * 5), start, True, [a, b])
+    assert len(set(c[a])) == 1
+    assert c[4] / c[0] == 2.0**20
+    assert (units(quadratic([0.0] * 4), start[a], True, [a]) == 1.0).all()
+
+
 def test_the_problem_in_units_is_the_same_problem() -> None:
     problem, c = quadratic([1e10, 1e-6], [1.0, 1e5]), np.array([2.0**-10, 2.0**13])
     inside, z, v = ScaledProblem(problem, c), np.array([3.0, -7.0]), np.array([0.5, 2.0])
