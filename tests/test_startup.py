@@ -17,7 +17,7 @@ NUMPY = ["--engine", "numpy"]
 # what `python -X importtime -m optcli …` shows on a cached graph; a module that is new here costs every start
 LOADED = {
     "optcli": "autograd blame build choosing cli compiled conclusion config data engine errors expr layout library"
-    " objective optimize outcome points prepare problems report rows run",
+    " objective optimize outcome points prepare problems report rows run threads",
     "optcli.autograd": "gradient graph kernels native_rules ops packed products stored structural",
     "optcli.cli": "command group minimize options session signals solving streams",
     "optcli.config": "bounds kinds layers paths points replay settings tree yaml_reader",

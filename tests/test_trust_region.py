@@ -17,10 +17,11 @@ from optcli.optimize.iterate import Point
 from optcli.optimize.methods import make
 from optcli.optimize.methods.region import accepted
 from optcli.optimize.problem import Problem
+from optcli.optimize.products import norm
 from optcli.optimize.quadratic import Dense, Products, ball_step, box_step
 from optcli.optimize.rounding import FLOOR, NOISE, noise, nothing_yet, reduction, waited
 from optcli.optimize.solve import Iterate, Result, Stop, solve
-from optcli.optimize.trust_region import Spectrum, conjugate_gradients, exact, length, to_edge
+from optcli.optimize.trust_region import Spectrum, conjugate_gradients, exact, to_edge
 
 DATA = Path(__file__).parent / "data"
 MGH = json.loads((DATA / "mgh.json").read_text())
@@ -167,8 +168,8 @@ def test_to_edge(radius: float) -> None:
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-320, 1e-200, 1.0, 1e200, 1e308, math.inf])
-def test_length_without_overflow(size: float) -> None:
-    assert length(np.array([0.6 * size, -0.8 * size])) == pytest.approx(size, rel=1e-2 if size < 1e-300 else 1e-15)
+def test_norm_without_overflow(size: float) -> None:
+    assert norm(np.array([0.6 * size, -0.8 * size])) == pytest.approx(size, rel=1e-2 if size < 1e-300 else 1e-15)
 
 
 # ---- rounding
