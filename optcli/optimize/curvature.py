@@ -236,7 +236,8 @@ def follow(problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Sp
         s = np.zeros_like(x)
         s[free] = here.newton(gy[free])
         step = problem.project(y + s) - y
-        length = largest_entry(step / scale)
+        # towards a saddle or a maximum beyond a bound it is not there, however short the step that the bound leaves
+        length = largest_entry((s if here.negative else step) / scale)
         if not math.isfinite(length) or length > 1.0:
             return Path("away", y, fy, gy, step if k == 0 else first, low, high, bottom)
         if k == 0:

@@ -13,7 +13,18 @@ from optcli.optimize.culprit import Culprit, Nameless, Names
 from optcli.optimize.curvature import DENSE, EPS, LOUD, Noise, Path, Spectrum, follow, noise, spectrum_at
 from optcli.optimize.digits import digits
 from optcli.optimize.iterate import Array, Point, largest_entry
-from optcli.optimize.probing import MOST, NOISE, across, around, falls_for_ever, kink_at, search, settle
+from optcli.optimize.probing import (
+    CLOSE,
+    MOST,
+    NOISE,
+    across,
+    around,
+    falls_for_ever,
+    flat_for_doubles,
+    kink_at,
+    search,
+    settle,
+)
 from optcli.optimize.problem import Problem
 from optcli.optimize.sentences import Sentences, unit
 from optcli.optimize.status import Status
@@ -160,7 +171,7 @@ class Judging:
     def _probed(
         self, x: Array, f: float, special: list[Array], slack: float, gradients: Sequence[Array] = ()
     ) -> tuple[bool | None, Array | None]:
-        """Whether nothing lower is around x (None: too many variables to look), and else the way to it.
+        """Whether nothing lower is around x (None: too many variables to look, or too flat to tell), and else the way.
 
         The search begins at the bottom next to x; one that lies deeper than the gradients here explain is down a step.
         """
@@ -168,6 +179,9 @@ class Judging:
             return None, None
         slope = max(float(np.sum(np.abs(g))) for g in (self.point.gradient, *gradients))
         bottom, lowest = settle(self.problem, x, f, special, slope, self.random)
+        way = largest_entry((bottom - x) / np.maximum(1.0, np.abs(x)))
+        if gradients and way > CLOSE:  # the kink leads down: its bottom is another point
+            return False, unit(bottom - x)
         if f - lowest > STEEP * slope * largest_entry(bottom - x) + slack + NOISE * abs(f):
             return False, unit(bottom - x)
         slack += UNSETTLED * (f - lowest)
@@ -176,7 +190,9 @@ class Judging:
         rough = noise(self.problem, x, f, g).value
         slack += max(NOISE * abs(f), min(8.0 * rough, DEAF * max(1.0, abs(f))))
         probe = search(self.problem, x, f, special, slack, self.random)
-        return not probe.lower, unit(probe.x - x) if probe.lower else None
+        if probe.lower:
+            return False, unit(probe.x - x)
+        return None if flat_for_doubles(self.problem, x, f, special, slack) else True, None
 
     # ------------------------------------------------------------ second order
 

@@ -33,6 +33,8 @@ FEW = 4  # variables up to which two directions are turned on each sphere, then 
 NOISE = 16.0 * EPS  # of the value: what a sum of a few terms may lose
 WORTH = 1e-3  # of a move's length times the slope: what the move must gain
 MOVES = 100  # of the pattern search at most
+FAR = (*(k / 20.0 for k in range(3, 41)), *(2.0**k for k in range(2, 11)))  # of max(1, |x|), where flat lines are left
+DROP = 1e-8  # of max(1, |f|): what must be gained there, as in the default tolerance
 TURNS = 8  # angles of the search on a sphere, from 0.5 down to 1e-4
 FACTOR = 16.0  # between two points of a ray
 
@@ -73,6 +75,24 @@ def search(problem: Problem, x: Array, f: float, special: Sequence[Array], slack
             if found < f - slack:
                 return Probe(True, problem.project(x + radius * scale * u), found)
     return Probe(False, x, f)
+
+
+def flat_for_doubles(problem: Problem, x: Array, f: float, special: Sequence[Array], slack: float) -> bool:
+    """Whether the value stays within slack of f along an axis or a `special` way, yet is lower further on along it.
+
+    An analytic function that is constant on a stretch of a line is constant on the whole line (the identity theorem).
+    So what is flat here is only the doubles, as for −exp(−x²) beyond 27, and nothing is known of the function.
+    """
+    scale = np.maximum(1.0, np.abs(x))
+    enough = f - slack - DROP * max(1.0, abs(f))
+    for u in (*np.eye(problem.size), *special):
+        way = scale * u / largest_entry(u)
+        ends = (x + sign * radius * way for radius in RADII[::-1] for sign in (1.0, -1.0))
+        if all(abs(_value(problem, end) - f) <= slack for end in ends) and any(
+            _value(problem, x + sign * t * way) < enough for t in FAR for sign in (1.0, -1.0)
+        ):
+            return True
+    return False
 
 
 def settle(

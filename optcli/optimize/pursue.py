@@ -93,7 +93,21 @@ def pursue(
     The problems of `problem_for` share their counts. `judge` says what the reported point of a result is; from the
     `direction` of its verdict, shape (n,), an escape begins. With a `course` that has legs, the run goes on from there.
     """
-    course = Course() if course is None else course
+    with np.errstate(all="ignore"):  # a first step from a saddle, or a fresh start, may overflow
+        return _pursued(methods, problem_for, judge, start, stop, watch, escape, why, course or Course())
+
+
+def _pursued(
+    methods: Sequence[Method],
+    problem_for: Callable[[Method], Problem],
+    judge: Callable[[Problem, Method, Result], E],
+    start: Array | Iterate,
+    stop: Stop,
+    watch: Watch | None,
+    escape: bool,
+    why: str,
+    course: Course,
+) -> Pursuit[E]:
     method = methods[course.turn]
     problem = problem_for(method)
     if not course.legs:

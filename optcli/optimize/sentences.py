@@ -142,6 +142,13 @@ class Sentences:
         return f"{said}; {self.probed(local)}"
 
     def probed(self, local: bool | None) -> str:
+        from optcli.optimize.probing import MOST as PROBED
+
+        if local is None and len(self.point.x) <= PROBED:
+            return (
+                f"in doubles nothing changes along a line here, but further on along it there are {self.lower} points: "
+                f"too flat to tell whether it is a {self.extremum}"
+            )
         if local is None:
             return f"whether it is a {self.extremum} was not probed, for so many variables"
         if local:
