@@ -42,8 +42,8 @@ class Truth(NamedTuple):
     """Where a function of x has what: the sets that a verdict's word may be true of.
 
     `minima` have nothing lower around them, strict or not. `turns` have gradient zero, and are no extremum and no
-    saddle by curvature, as x**3 at 0. Where it is `faint`,
-    along some line, doubles show neither slope nor curvature: that may be said, but nothing claimed. From a point that is `endless` the value falls without end.
+    saddle by curvature, as x**3 at 0. Where it is `faint`, doubles show neither slope nor curvature along some line:
+    that may be said, but nothing claimed. From a point that is `endless` the value falls without end.
     """
 
     minima: Where = nowhere

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from claims import Truth, at, everywhere, false_claims, nowhere, when
+from claims import Truth, at, everywhere, false_claims, when
 
 import optcli
 from optcli.optimize.methods import METHODS, find
@@ -53,8 +53,9 @@ FACTS: list[tuple[str, str, dict[str, Any], Truth]] = [
     ("x**4 + y**2", "1,1", {"tol": 1e-6}, Truth(minima=at((0, 0)))),
     ("exp(-x)", "1", {"tol": 1e-5, "lr": 0.5}, NOTHING),
     ("exp(-x)", "20", {}, NOTHING),
+    ("exp(-x)", "800", {}, Truth(faint=FAR_OUT)),  # the value underflows to 0
     ("-exp(-x**2)", "6", {}, Truth(minima=at(0), faint=FAR_OUT)),
-    ("-exp(-x**2)", "40", {}, Truth(minima=at(0), faint=FAR_OUT)),  # the value underflows to 0
+    ("-exp(-x**2)", "40", {}, Truth(minima=at(0), faint=FAR_OUT)),
     ("tanh(x)**2", "25", {}, Truth(minima=at(0))),  # 1 at all doubles far out
     ("-exp(-x**2) + y**2", "40,1", {}, Truth(minima=at((0, 0)), faint=FAR_OUT)),
     ("x**2/(1 + x**2) + y**4", "1e9,0.1", {}, Truth(minima=at((0, 0)), faint=FAR_OUT)),  # noise
@@ -83,15 +84,68 @@ FACTS: list[tuple[str, str, dict[str, Any], Truth]] = [
 ]  # fmt: skip
 
 
+# ---- within bounds: function, start, bounds, settings, what is true of it there
+
+BROWN = "(x-1e6)**2 + (y-2e-6)**2 + (x*y-2)**2"
+LEADS_DOWN = "-0.1*x + abs(x-y)"
+BOXED: list[tuple[str, str, dict[str, Any], dict[str, Any], Truth]] = [
+    ("x**2 - y**2 + y**4", "1,0", {"x": [-1e3, 1e3], "y": [-1e3, 1e3]}, {}, CROSS),
+    ("x + y", "1,1", {"x": [-1e3, 1e3], "y": [-1e3, 1e3]}, {}, Truth(minima=at((-1e3, -1e3)))),
+    ("x + y", "1,1", {"x": [-1e3, None]}, {}, BELOW),
+    ("-x**2 - y**2", "1,1", {"x": [-9, 10], "y": [-7, 8]}, {},
+     Truth(minima=at((-9, -7), (-9, 8), (10, -7), (10, 8)), maxima=at((0, 0)), saddles=at((0, 8), (0, -7), (10, 0)))),
+    ("x**3", "1", {"x": [-1e2, 1e2]}, {"tol": 1e-7}, Truth(minima=at(-1e2), turns=at(0))),
+    ("exp(-x)", "1", {"x": [-5, 1e4]}, {"lr": 0.5}, Truth(minima=at(1e4), faint=when(lambda x: x[0] > 700.0))),
+    ("log(x)", "1", {"x": [0.01, 9]}, {"lr": 0.3}, Truth(minima=at(0.01))),
+    ("sqrt(x)", "4", {"x": [0.25, 9]}, {"lr": 10.0}, Truth(minima=at(0.25))),
+    ("1/x", "1", {"x": [0.01, 1e3]}, {"lr": 0.5, "tol": 1e-4}, Truth(minima=at(1e3))),
+    ("x*y", "0,0", {"x": [0, 1], "y": [0, 1]}, {}, Truth(minima=lambda x: float(np.min(np.abs(x))))),
+    ("x*y", "-4e5,5e5", {"x": [-8e5, None], "y": [-4e5, 1e6]}, {}, Truth(minima=at((-8e5, 1e6)), endless=everywhere)),
+    ("abs(x) - y", "1,1", {"y": [-2, 3]}, {}, Truth(minima=at((0, 3)), kinks=lambda x: float(abs(x[0])))),
+    ("-exp(-x**2 - y**2)", "7.2,1", {"x": [-9, 7.2], "y": [-2, 1]}, {}, Truth(minima=at((0, 0)))),
+    (LEADS_DOWN, "1e5,9e4", {"x": [None, 2.8e5], "y": [None, 2.78229e5]}, {},
+     Truth(minima=at((2.78229e5, 2.78229e5)), kinks=lambda x: float(abs(x[0] - x[1]) / max(1.0, x[0])))),
+    (BROWN, "1,1", {"x": [0, 5e5], "y": [0, 1]}, {"tol": None}, Truth(minima=at((5e5, 4e-6)))),
+    (BROWN, "1,1", {"x": [0, 10], "y": [0.5, 4]}, {"tol": None}, Truth(minima=at((10, 0.5)))),
+]  # fmt: skip
+
+
+def check(text: str, name: str, truth: Truth, lr: float = 0.01, **given: Any) -> Any:
+    """The outcome of the run `name`, of which nothing may be claimed that is not so."""
+    rate = {"lr": lr} if name in FIRST else {}
+    outcome = optcli.minimize(text, **{"iters": 3000, "tol": 1e-8, "every": 0, **given, **rate, **RUNS[name]})
+    assert false_claims(outcome, truth) == [], (outcome.status, outcome.message, outcome.verdict)
+    return outcome
+
+
 @pytest.mark.parametrize("name", RUNS)
-@pytest.mark.parametrize(("text", "start", "settings", "truth"), FACTS, ids=[f"{row[0]} from {row[1]}" for row in FACTS])
+@pytest.mark.parametrize(
+    ("text", "start", "settings", "truth"), FACTS, ids=[f"{row[0]} from {row[1]}" for row in FACTS]
+)
 def test_no_method_claims_more_than_is_true(
     text: str, start: str, settings: dict[str, Any], truth: Truth, name: str
 ) -> None:
-    given = {"iters": 3000, "tol": 1e-8, "every": 0, **settings, **RUNS[name]}
-    if name in FIRST:
-        given.setdefault("lr", 0.01)
-    else:
-        given.pop("lr", None)
-    outcome = optcli.minimize(text, start=start, **given)
-    assert false_claims(outcome, truth) == [], (outcome.status, outcome.message, outcome.verdict)
+    check(text, name, truth, start=start, **settings)
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize(
+    ("text", "start", "bounds", "settings", "truth"), BOXED, ids=[f"{row[0]} from {row[1]}" for row in BOXED]
+)
+def test_no_method_claims_more_within_bounds(
+    text: str, start: str, bounds: dict[str, Any], settings: dict[str, Any], truth: Truth, name: str
+) -> None:
+    if settings.get("tol", 0) is None:  # the default tolerance holds where neither is given
+        settings = {"tol": None, "iters": None, "max_evals": 3000}
+    check(text, name, truth, start=start, bounds=bounds, **settings)
+
+
+@pytest.mark.parametrize("name", sorted(BOUNDED - FIRST))
+def test_the_slope_towards_a_bound_is_no_matter_of_distance(name: str) -> None:
+    """1 from its bound is within T = 1e-8·|f|, but the gradient there is 5e11."""
+    outcome = optcli.minimize(BROWN, start="1,1", bounds={"x": [0, 5e5], "y": [0, 1]}, every=0, **RUNS[name])
+    assert (outcome.status, outcome.verdict.kind) == ("converged", "minimum")
+    assert outcome.minimizer == pytest.approx([5e5, 4e-6], rel=1e-9, abs=1e-7)
+    early = optcli.minimize(BROWN, start="5e5,1", bounds={"x": [0, 5e5], "y": [0, 1]}, iters=0)
+    assert early.verdict.kind == "not_stationary"
+    assert "y is still 1 from its bound" in early.verdict.text

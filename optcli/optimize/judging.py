@@ -28,7 +28,7 @@ from optcli.optimize.probing import (
 from optcli.optimize.problem import Problem
 from optcli.optimize.sentences import Sentences, unit
 from optcli.optimize.status import Status
-from optcli.optimize.stop import RELATIVE
+from optcli.optimize.stop import RELATIVE, TOUCHING
 from optcli.optimize.verdict import Verdict
 
 NEAR = 1e-2  # how far, times max(1, |x|), Newton's method may go from a point that is called the minimum: two digits
@@ -61,7 +61,9 @@ class Judging:
     def __post_init__(self) -> None:
         x, g, problem = self.point.x, self.point.gradient, self.problem
         held = np.zeros(len(x), dtype=bool)
-        near = np.minimum(self.tolerance, NEAR * np.maximum(1.0, np.abs(x)))  # the projected gradient is no longer
+        # the projected gradient is no longer than T, which may be vast where |f| is
+        part = min(NEAR, max(TOUCHING, self.tolerance / max(1.0, abs(self.point.value))))
+        near = np.minimum(self.tolerance, part * np.maximum(1.0, np.abs(x)))
         if problem.lower is not None:
             held |= (x - problem.lower <= near) & (g > self.tolerance)
         if problem.upper is not None:
@@ -87,6 +89,9 @@ class Judging:
         kink = None if self.names.smooth else self._kink()
         if kink is not None:
             return kink
+        before = self._before_bounds()
+        if before is not None:
+            return before
         small = point.gradient_norm <= self.tolerance
         if not len(self.free):
             return Verdict("minimum", words.corner(), digits=digits(self.point, *self.inexact()))
@@ -110,6 +115,19 @@ class Judging:
 
     # ------------------------------------------------------------ first order
 
+    def _before_bounds(self) -> Verdict | None:
+        """`not_stationary`, where P(x − g) − x is within T only as a bound is nearer than that, but x is not there."""
+        x, g = self.point.x, self.point.gradient
+        if not self.problem.bounded or self.point.gradient_norm > self.tolerance:
+            return None
+        gaps = np.where(np.abs(g) > self.tolerance, self.problem.gaps(x, g), 0.0)
+        gaps[self.held] = 0.0
+        k = int(np.argmax(gaps))
+        if not gaps[k] > 0.0:
+            return None
+        text = self.words.before_bound(k, float(gaps[k]), float(abs(g[k])))
+        return Verdict("not_stationary", text)
+
     def _at_noise(self, rough: Noise) -> bool:
         """Whether every entry of the projected gradient is explained by rounding, and the value is not chaotic."""
         calm = rough.value <= ROUGH * max(1.0, abs(self.point.value))
@@ -118,9 +136,7 @@ class Judging:
 
     def _downhill(self) -> Array:
         """P(x − g) − x: against the gradient, as far as the bounds let."""
-        x, g = self.point.x, self.point.gradient
-        way: Array = self.problem.project(x - g) - x if self.problem.bounded else -g
-        return way
+        return -self.problem.projected_gradient(self.point.x, self.point.gradient)
 
     def _not_stationary(self, seen: Spectrum | None, gain: float | None) -> Verdict:
         ray = self.endless()
@@ -192,7 +208,8 @@ class Judging:
         probe = search(self.problem, x, f, special, slack, self.random)
         if probe.lower:
             return False, unit(probe.x - x)
-        return None if flat_for_doubles(self.problem, x, f, special, slack) else True, None
+        fake = flat_for_doubles(self.problem, x, f, special, slack, self.names.smooth)
+        return None if fake else True, None
 
     # ------------------------------------------------------------ second order
 

@@ -77,20 +77,25 @@ def search(problem: Problem, x: Array, f: float, special: Sequence[Array], slack
     return Probe(False, x, f)
 
 
-def flat_for_doubles(problem: Problem, x: Array, f: float, special: Sequence[Array], slack: float) -> bool:
-    """Whether the value stays within slack of f along an axis or a `special` way, yet is lower further on along it.
+def flat_for_doubles(
+    problem: Problem, x: Array, f: float, special: Sequence[Array], slack: float, smooth: bool
+) -> bool:
+    """Whether the value stays within slack of f along an axis or a `special` way, but is no valley's further on.
 
     An analytic function that is constant on a stretch of a line is constant on the whole line (the identity theorem).
-    So what is flat here is only the doubles, as for −exp(−x²) beyond 27, and nothing is known of the function.
+    So where it is lower further on, as −exp(−x²) beyond 27, what is flat is only the doubles, and nothing is known of
+    the function. Where it is `smooth`, a rise on one side alone says the same: exp(−x) at 800.
     """
     scale = np.maximum(1.0, np.abs(x))
-    enough = f - slack - DROP * max(1.0, abs(f))
+    least, room = (slack + share * max(1.0, abs(f)) for share in (EPS, DROP))
     for u in (*np.eye(problem.size), *special):
         way = scale * u / largest_entry(u)
         ends = (x + sign * radius * way for radius in RADII[::-1] for sign in (1.0, -1.0))
-        if all(abs(_value(problem, end) - f) <= slack for end in ends) and any(
-            _value(problem, x + sign * t * way) < enough for t in FAR for sign in (1.0, -1.0)
-        ):
+        if any(abs(_value(problem, end) - f) > least for end in ends):
+            continue
+        sides = [[_value(problem, x + sign * t * way) for t in FAR] for sign in (1.0, -1.0)]
+        rises = [max(side) > f + room for side in sides]
+        if min(map(min, sides)) < f - room or (smooth and rises[0] != rises[1]):
             return True
     return False
 
