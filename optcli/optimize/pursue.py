@@ -50,10 +50,26 @@ class Course:
         return {"turn": self.turn, "escapes": self.escapes, "legs": legs, "units": self.units}
 
     @classmethod
-    def restored(cls, record: Mapping[str, Any]) -> Course:
-        """Raises KeyError, TypeError or ValueError for what `record` does not make."""
-        legs = [Leg(str(method), int(begin), str(why)) for method, begin, why in record["legs"]]
-        return cls(int(record["turn"]), int(record["escapes"]), legs, record["units"])
+    def restored(cls, record: Mapping[str, Any], methods: int, size: int) -> Course:
+        """The course of so many methods on `size` variables. Raises KeyError, TypeError or ValueError where it is none.
+
+        Nothing is taken for granted: a checkpoint may come from anywhere.
+        """
+        turn, escapes, legs, units = (record[key] for key in ("turn", "escapes", "legs", "units"))
+        if type(turn) is not int or not 0 <= turn < methods:
+            raise ValueError(f"turn {turn!r} is of no method")
+        if type(escapes) is not int or escapes < 0:
+            raise ValueError(f"escapes {escapes!r} is no number of them")
+        kinds = (str, int, str)
+        if not isinstance(legs, list) or not legs or not all(
+            isinstance(leg, list) and tuple(map(type, leg)) == kinds and leg[1] >= 0 for leg in legs
+        ):  # fmt: skip
+            raise ValueError("the legs are none")
+        if units is not None and not (
+            isinstance(units, np.ndarray) and units.shape == (size,) and bool(((units > 0.0) & (units < np.inf)).all())
+        ):
+            raise ValueError(f"the units do not fit {size} variables")
+        return cls(turn, escapes, [Leg(*leg) for leg in legs], units)
 
 
 class End(Protocol):
