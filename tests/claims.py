@@ -1,4 +1,4 @@
-"""What is true of a function, written down by hand, and whether a result claims more than that.
+"""What is true of a function, written down by hand or computed in 100 digits, and whether a result claims more.
 
 Nothing of the product's own judging is used here: kinds and codes are read as contract §4 defines them.
 """
@@ -9,7 +9,9 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import mpmath
 import numpy as np
+from precise import DIGITS, Exact, WrongError, eigenvalues, finite
 
 Where = Callable[[Any], float]  # how far x, shape (n,), is from a set of points, in units of max(1, |entry|)
 
@@ -106,3 +108,100 @@ def false_claims(outcome: Any, truth: Truth) -> list[str]:
     if outcome.status == "converged" and outcome.exit_code == 0 and not truth.minima(x) <= FLAT:
         false.append(f"success at {x}")
     return false
+
+
+# ---- any function that mpmath can compute: the oracle is curvature and Newton's method in 100 digits
+
+BY_FAR = 1e-10  # of the largest eigenvalue: from here on one counts, as rounding of the derivatives is far below
+ULPS = 4.0 * 2.0**-52  # of |x|: a point within is the minimizer, to rounding
+ZERO = 1e-30  # what Newton's method leaves of a zero
+SPHERES = (1e-4, 1e-3, 1e-2)  # where a claim that nothing lower is around is tried, in units of max(1, |x|)
+TRIED = 60  # points of each sphere
+REST = 1e-3  # of a sphere's radius: how much lower its kink may lie than a point beside it
+SLOPE, LEAST = 10.0, 1e-13  # times the gradient at a point without kinks, and of |f|: what is lower by no more
+SHOWN = 30.0  # times the error that is claimed: rounding that is the same at all neighbours does not show there
+BOTTOM = -1e100
+AWAY = (1e1, 1e3, 1e6, 1e9)  # where a ray must have fallen, in units of max(1, |x|)
+
+
+def wrong(outcome: Any, exact: Exact) -> str:
+    """What is wrong with the verdict of a finished minimization of `exact`; empty where nothing is."""
+    with mpmath.workdps(DIGITS):
+        found = _wrong(outcome, exact)
+    verdict = outcome.verdict
+    wanted = code(outcome.status, verdict.kind, verdict.local_minimum)
+    return found or ("" if outcome.exit_code == wanted else f"exit code {outcome.exit_code}, not {wanted}")
+
+
+def _wrong(outcome: Any, exact: Exact) -> str:
+    x, kind, verdict = list(map(float, outcome.minimizer)), outcome.verdict.kind, outcome.verdict
+    try:
+        here = exact(x)
+        g, H = exact.gradient(x), exact.hessian(x)
+        values = eigenvalues(H)
+        sound = finite(here) and all(map(finite, g))
+    except WrongError:
+        return (
+            "" if kind in ("nonfinite", "kink", "degenerate", "not_stationary") else f"{kind} where nothing is defined"
+        )
+    if kind == "nonfinite":
+        return "nonfinite where value and gradient are finite" if sound else ""
+    if kind == "unbounded":
+        return _not_falling(outcome, exact, here)
+    size = max(map(abs, values))
+    if kind == "maximum" and not values[-1] < BY_FAR * size:
+        return "maximum with positive curvature"
+    if kind == "saddle" and not values[0] < 0:
+        return "saddle without negative curvature"
+    if kind in ("minimum", "maximum", "saddle", "not_stationary"):
+        y = exact.newton(x)
+        ends = None if y is None else eigenvalues(exact.hessian(y))
+        off = math.inf if y is None else max(float(abs(a - b) / max(1, abs(b))) for a, b in zip(x, y, strict=True))
+        bottom = ends is not None and ends[0] > 0
+        if kind == "not_stationary":
+            same = bottom and all(abs(a - b) <= ULPS * abs(b) + ZERO for a, b in zip(x, y, strict=True))
+            return "not stationary at a minimizer to rounding" if same else ""
+        if y is None or off > NEAR:
+            return f"{kind}, but Newton's method leads {off:.1g} away"
+        if kind == "minimum":
+            right = 10.0 ** -verdict.digits["x"] if verdict.digits else NEAR
+            if values[0] < -BY_FAR * size or not bottom:
+                return "minimum with negative curvature"
+            return "" if off <= SHOWN * right else f"minimum good to {right:.0e}, but {off:.1g} off"
+        return ""
+    if kind in ("kink", "degenerate", "stationary") and verdict.local_minimum is True:
+        slope = SLOPE * max(map(abs, g)) * len(x) if kind != "kink" else REST
+        return _lower(x, exact, here, slope)
+    return ""
+
+
+def _not_falling(outcome: Any, exact: Exact, here: Any) -> str:
+    if here < BOTTOM:  # as low as that there is no minimum that doubles could tell
+        return ""
+    x, d = outcome.minimizer, outcome.verdict.direction
+    reach = max(1.0, float(np.max(np.abs(x)))) / float(np.max(np.abs(d)))
+    before = here
+    for t in AWAY:
+        try:
+            value = exact([mpmath.mpf(a) + t * reach * mpmath.mpf(b) for a, b in zip(x, d, strict=True)])
+        except WrongError:
+            return "" if before < BOTTOM else f"unbounded, but nothing is defined {t:g} further on"
+        if not value < before:
+            return f"unbounded, but no lower {t:g} further on"
+        before = value
+    return ""
+
+
+def _lower(x: Any, exact: Exact, here: Any, slope: Any) -> str:
+    random = np.random.default_rng(0)
+    for radius in SPHERES:
+        for _ in range(TRIED):
+            u = random.standard_normal(len(x)) * random.choice([0.01, 1.0], len(x))
+            p = np.asarray(x) + radius * np.maximum(1.0, np.abs(x)) * u / np.max(np.abs(u))
+            try:
+                value = exact(p)
+            except WrongError:
+                continue
+            if value < here - slope * radius * max(1.0, *map(abs, x)) - LEAST * max(1, abs(here)):
+                return f"nothing lower around, but {float(here - value):.1g} lower at {radius:g}"
+    return ""

@@ -1,143 +1,45 @@
-"""No method, and no choice of methods, claims more than is true: adversarial problems with their facts."""
+"""No method, and no choice of methods, claims more than is true."""
 
 from __future__ import annotations
 
-import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from claims import Truth, at, everywhere, false_claims, when
+from adversarial import BOUNDED, BOXED, BROWN, FACTS, FIRST, RUNS, outcome_of
+from claims import Truth, false_claims, wrong
+from precise import Exact
 
 import optcli
-from optcli.optimize.methods import METHODS, find
-from optcli.optimize.methods.first_order import FirstOrder
+from optcli import library
 
-ROOT_HALF = math.sqrt(0.5)
-RUNS: dict[str, dict[str, Any]] = {
-    **{name: {"method": name} for name in METHODS},
-    "auto": {},
-    "auto from 4 starts": {"starts": 4},
-}
-FIRST = {name for name in METHODS if issubclass(find(name), FirstOrder)}
-BOUNDED = {name for name in RUNS if name not in METHODS or find(name).bounded}
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def tied(x: Any) -> float:
-    """From where two of x, −x and y are the largest."""
-    a, b = abs(x[0]), x[1]
-    return float(min(a if b <= 0.0 else math.inf, abs(a - b) if b >= 0.0 else math.inf))
-
-
-CROSS = Truth(minima=at((0, ROOT_HALF), (0, -ROOT_HALF)), saddles=at((0, 0)))
-BELOW = Truth(endless=everywhere)
-NOTHING = Truth()
-FAR_OUT = when(lambda x: abs(x[0]) > 15.0)
-NAN = Truth(undefined=everywhere)
-
-# ---- function, start, settings, what is true of it
-
-FACTS: list[tuple[str, str, dict[str, Any], Truth]] = [
-    ("x**2 - y**2 + y**4", "1,0", {}, CROSS),
-    ("1e10*(x-1)**2 + 1e-6*(y-1e5)**2", "3,3", {}, Truth(minima=at((1, 1e5)))),
-    ("1e10*(x-1)**2 + 1e-6*(y-1e5)**2", "3,3", {"tol": 1.0}, Truth(minima=at((1, 1e5)))),
-    ("log(-1 - x**2)", "1", {}, NAN),
-    ("abs(x-pi) + abs(y-pi)", "0,0", {},
-     Truth(minima=at((math.pi, math.pi)), kinks=lambda x: float(np.min(np.abs(x - math.pi))))),
-    ("abs(x-pi) + abs(y-pi)", "pi,pi", {},
-     Truth(minima=at((math.pi, math.pi)), kinks=lambda x: float(np.min(np.abs(x - math.pi))))),
-    ("-x**2 - y**2", "1,1", {}, Truth(maxima=at((0, 0)), endless=everywhere)),
-    ("x + y", "1,1", {}, BELOW),
-    ("-exp(x)", "0", {}, BELOW),
-    ("x**4", "1", {"tol": 1e-7}, Truth(minima=at(0))),
-    ("x**4 + y**2", "1,1", {"tol": 1e-6}, Truth(minima=at((0, 0)))),
-    ("exp(-x)", "1", {"tol": 1e-5, "lr": 0.5}, NOTHING),
-    ("exp(-x)", "20", {}, NOTHING),
-    ("exp(-x)", "800", {}, Truth(faint=FAR_OUT)),  # the value underflows to 0
-    ("-exp(-x**2)", "6", {}, Truth(minima=at(0), faint=FAR_OUT)),
-    ("-exp(-x**2)", "40", {}, Truth(minima=at(0), faint=FAR_OUT)),
-    ("tanh(x)**2", "25", {}, Truth(minima=at(0))),  # 1 at all doubles far out
-    ("-exp(-x**2) + y**2", "40,1", {}, Truth(minima=at((0, 0)), faint=FAR_OUT)),
-    ("x**2/(1 + x**2) + y**4", "1e9,0.1", {}, Truth(minima=at((0, 0)), faint=FAR_OUT)),  # noise
-    ("x**3", "1", {"tol": 1e-7}, Truth(turns=at(0), endless=everywhere)),
-    ("1 + x**3", "1", {"tol": 1e-7}, Truth(turns=at(0), endless=everywhere)),
-    ("log(x)", "1", {"lr": 0.3}, Truth(endless=everywhere, undefined=when(lambda x: x[0] <= 0.0))),
-    ("sqrt(x)", "4", {"lr": 10.0}, Truth(kinks=at(0), undefined=when(lambda x: x[0] <= 0.0))),
-    ("1/x", "1", {"tol": 1e-4, "lr": 0.5}, Truth(endless=when(lambda x: x[0] < 0.0), undefined=at(0))),
-    ("abs(x)", "1", {"lr": 0.3}, Truth(minima=at(0), kinks=at(0))),
-    ("abs(x)", "0", {}, Truth(minima=at(0), kinks=at(0))),
-    ("max(x, -x, y)", "0.3,1", {}, Truth(minima=lambda x: max(abs(x[0]), x[1], 0.0), kinks=tied)),
-    ("max(x, -x, y)", "0.3,-1", {}, Truth(minima=lambda x: max(abs(x[0]), x[1], 0.0), kinks=tied)),
-    ("x*abs(x)", "1", {}, Truth(turns=at(0), kinks=at(0), endless=everywhere)),
-    ("0*x", "1", {}, Truth(minima=everywhere)),
-    ("(x + y)**2", "1,2", {}, Truth(minima=lambda x: float(abs(x[0] + x[1])))),
-    ("x**2 + 1e-300*y**2", "1,1", {}, Truth(minima=at((0, 0)))),
-    ("1e-12*x**2", "1", {}, Truth(minima=at(0))),
-    ("-(x-1)**2", "1", {}, Truth(maxima=at(1), endless=everywhere)),
-    ("x**2 + 0*log(x - 2)", "1", {}, Truth(undefined=when(lambda x: x[0] <= 2.0))),
-    ("-x + 0*sqrt(11.5 - x)", "0", {"lr": 1.0},  # gradient descent comes to NaN with its twelfth update
-     Truth(kinks=at(11.5), undefined=when(lambda x: x[0] >= 11.5))),
-    ("(x-2)**2 + log(x - 3)", "3.5", {"lr": 0.05}, Truth(endless=everywhere, undefined=when(lambda x: x[0] <= 3.0))),
-    ("rosenbrock", "-1.2,1", {"params": {"b": 1e6}, "iters": 50, "tol": 1e-8, "lr": 1e-8}, Truth(minima=at((1, 1)))),
-    ("rosenbrock", "-1.2,1", {"params": {"b": 100}, "lr": 1e-3}, Truth(minima=at((1, 1)))),
-    ("(x-3)**2 + x*y + y**2", "0,0", {"lr": 0.1}, Truth(minima=at((4, -2)))),
-]  # fmt: skip
-
-
-# ---- within bounds: function, start, bounds, settings, what is true of it there
-
-BROWN = "(x-1e6)**2 + (y-2e-6)**2 + (x*y-2)**2"
-LEADS_DOWN = "-0.1*x + abs(x-y)"
-BOXED: list[tuple[str, str, dict[str, Any], dict[str, Any], Truth]] = [
-    ("x**2 - y**2 + y**4", "1,0", {"x": [-1e3, 1e3], "y": [-1e3, 1e3]}, {}, CROSS),
-    ("x + y", "1,1", {"x": [-1e3, 1e3], "y": [-1e3, 1e3]}, {}, Truth(minima=at((-1e3, -1e3)))),
-    ("x + y", "1,1", {"x": [-1e3, None]}, {}, BELOW),
-    ("-x**2 - y**2", "1,1", {"x": [-9, 10], "y": [-7, 8]}, {},
-     Truth(minima=at((-9, -7), (-9, 8), (10, -7), (10, 8)), maxima=at((0, 0)), saddles=at((0, 8), (0, -7), (10, 0)))),
-    ("x**3", "1", {"x": [-1e2, 1e2]}, {"tol": 1e-7}, Truth(minima=at(-1e2), turns=at(0))),
-    ("exp(-x)", "1", {"x": [-5, 1e4]}, {"lr": 0.5}, Truth(minima=at(1e4), faint=when(lambda x: x[0] > 700.0))),
-    ("log(x)", "1", {"x": [0.01, 9]}, {"lr": 0.3}, Truth(minima=at(0.01))),
-    ("sqrt(x)", "4", {"x": [0.25, 9]}, {"lr": 10.0}, Truth(minima=at(0.25))),
-    ("1/x", "1", {"x": [0.01, 1e3]}, {"lr": 0.5, "tol": 1e-4}, Truth(minima=at(1e3))),
-    ("x*y", "0,0", {"x": [0, 1], "y": [0, 1]}, {}, Truth(minima=lambda x: float(np.min(np.abs(x))))),
-    ("x*y", "-4e5,5e5", {"x": [-8e5, None], "y": [-4e5, 1e6]}, {}, Truth(minima=at((-8e5, 1e6)), endless=everywhere)),
-    ("abs(x) - y", "1,1", {"y": [-2, 3]}, {}, Truth(minima=at((0, 3)), kinks=lambda x: float(abs(x[0])))),
-    ("-exp(-x**2 - y**2)", "7.2,1", {"x": [-9, 7.2], "y": [-2, 1]}, {}, Truth(minima=at((0, 0)))),
-    (LEADS_DOWN, "1e5,9e4", {"x": [None, 2.8e5], "y": [None, 2.78229e5]}, {},
-     Truth(minima=at((2.78229e5, 2.78229e5)), kinks=lambda x: float(abs(x[0] - x[1]) / max(1.0, x[0])))),
-    (BROWN, "1,1", {"x": [0, 5e5], "y": [0, 1]}, {"tol": None}, Truth(minima=at((5e5, 4e-6)))),
-    (BROWN, "1,1", {"x": [0, 10], "y": [0.5, 4]}, {"tol": None}, Truth(minima=at((10, 0.5)))),
-]  # fmt: skip
-
-
-def check(text: str, name: str, truth: Truth, lr: float = 0.01, **given: Any) -> Any:
-    """The outcome of the run `name`, of which nothing may be claimed that is not so."""
-    rate = {"lr": lr} if name in FIRST else {}
-    outcome = optcli.minimize(text, **{"iters": 3000, "tol": 1e-8, "every": 0, **given, **rate, **RUNS[name]})
-    assert false_claims(outcome, truth) == [], (outcome.status, outcome.message, outcome.verdict)
-    return outcome
+def label(row: Any) -> str:
+    return f"{row[0]} from {row[1]}"
 
 
 @pytest.mark.parametrize("name", RUNS)
-@pytest.mark.parametrize(
-    ("text", "start", "settings", "truth"), FACTS, ids=[f"{row[0]} from {row[1]}" for row in FACTS]
-)
+@pytest.mark.parametrize(("text", "start", "settings", "truth"), FACTS, ids=map(label, FACTS))
 def test_no_method_claims_more_than_is_true(
     text: str, start: str, settings: dict[str, Any], truth: Truth, name: str
 ) -> None:
-    check(text, name, truth, start=start, **settings)
+    outcome = outcome_of(text, name, start, settings)
+    assert false_claims(outcome, truth) == [], (outcome.status, outcome.message, outcome.verdict)
 
 
-@pytest.mark.parametrize("name", BOUNDED)
-@pytest.mark.parametrize(
-    ("text", "start", "bounds", "settings", "truth"), BOXED, ids=[f"{row[0]} from {row[1]}" for row in BOXED]
-)
+@pytest.mark.parametrize("name", sorted(BOUNDED))
+@pytest.mark.parametrize(("text", "start", "bounds", "settings", "truth"), BOXED, ids=map(label, BOXED))
 def test_no_method_claims_more_within_bounds(
     text: str, start: str, bounds: dict[str, Any], settings: dict[str, Any], truth: Truth, name: str
 ) -> None:
-    if settings.get("tol", 0) is None:  # the default tolerance holds where neither is given
-        settings = {"tol": None, "iters": None, "max_evals": 3000}
-    check(text, name, truth, start=start, bounds=bounds, **settings)
+    outcome = outcome_of(text, name, start, settings, bounds)
+    assert false_claims(outcome, truth) == [], (outcome.status, outcome.message, outcome.verdict)
 
 
 @pytest.mark.parametrize("name", sorted(BOUNDED - FIRST))
@@ -149,3 +51,60 @@ def test_the_slope_towards_a_bound_is_no_matter_of_distance(name: str) -> None:
     early = optcli.minimize(BROWN, start="5e5,1", bounds={"x": [0, 5e5], "y": [0, 1]}, iters=0)
     assert early.verdict.kind == "not_stationary"
     assert "y is still 1 from its bound" in early.verdict.text
+
+
+# ---- runs over the library, against mpmath; benchmarks/sets.py has them all
+
+
+@pytest.fixture(scope="module")
+def truth() -> Iterator[Any]:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import truth
+
+    yield truth
+    sys.path.remove(str(ROOT / "benchmarks"))
+
+
+EVERY = 9  # one in so many functions
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_verdicts_against_mpmath(truth: Any, part: int) -> None:
+    """Some functions of each manner: whole, cut off, led astray, from an odd start."""
+    tried = 0
+    for run in list(truth.runs(library.names()))[part :: 4 * EVERY]:
+        outcome, wrong = truth.judged(run)
+        assert not wrong, (run, outcome)
+        tried += 1
+    assert tried >= 5
+
+
+@pytest.mark.parametrize("name", library.names()[::EVERY])
+def test_gradient_descent_ten_times_too_fast_claims_nothing_false(truth: Any, name: str) -> None:
+    run = truth.too_fast(name)
+    if run is not None:
+        outcome, wrong = truth.judged(run)
+        assert not wrong, (run, outcome)
+
+
+LIES = [  # a function, a point, a verdict that is not true there
+    ("x**2 - y**2", [0.0, 0.0], {"kind": "minimum"}, "negative curvature"),
+    ("x**2 + y**2", [1e-3, 0.0], {"kind": "minimum", "digits": {"x": 8, "value": 8}}, "off"),
+    ("exp(-x) + y**2", [20.0, 0.0], {"kind": "minimum"}, "leads"),
+    ("x**2 + y**2", [0.0, 0.0], {"kind": "saddle"}, "without negative"),
+    ("x**2 - y**2", [0.0, 0.0], {"kind": "maximum"}, "positive"),
+    ("x**2 + y**2", [0.0, 0.0], {"kind": "not_stationary"}, "minimizer"),
+    ("x**2 + y**2", [1.0, 0.0], {"kind": "nonfinite"}, "finite"),
+    ("x**2 + y**2", [1.0, 0.0], {"kind": "unbounded", "direction": [1.0, 0.0]}, "no lower"),
+    ("x**2 - y**4", [0.0, 0.0], {"kind": "degenerate", "local_minimum": True}, "lower"),
+    ("log(x) + y", [-1.0, 0.0], {"kind": "minimum"}, "nothing is defined"),
+]
+
+
+@pytest.mark.parametrize(("text", "x", "verdict", "words"), LIES)
+def test_the_oracle_sees_lies(text: str, x: list[float], verdict: dict[str, Any], words: str) -> None:
+    known = {"digits": None, "direction": None, "local_minimum": None}
+    told = SimpleNamespace(
+        minimizer=np.array(x), verdict=SimpleNamespace(**known | verdict), status="limit", exit_code=11
+    )
+    assert words in wrong(told, Exact(text, {}, ["x", "y"]))

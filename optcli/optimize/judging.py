@@ -10,7 +10,19 @@ from functools import cached_property
 import numpy as np
 
 from optcli.optimize.culprit import Culprit, Nameless, Names
-from optcli.optimize.curvature import DENSE, EPS, LOUD, Noise, Path, Spectrum, follow, noise, spectrum_at
+from optcli.optimize.curvature import (
+    DENSE,
+    EPS,
+    LOUD,
+    NEIGHBOURS,
+    Noise,
+    Path,
+    Spectrum,
+    follow,
+    neighbour,
+    noise,
+    spectrum_at,
+)
 from optcli.optimize.digits import digits
 from optcli.optimize.iterate import Array, Point, largest_entry
 from optcli.optimize.probing import (
@@ -314,8 +326,21 @@ class Judging:
         x, value = self.point.x, self.point.value
         error, off = self.inexact()
         error += np.abs(path.x - x)
-        error[self.free] = error[self.free] + np.abs(seen.newton(rough.gradient[self.free]))
+        error[self.free] = error[self.free] + np.maximum(
+            np.abs(seen.newton(rough.gradient[self.free])), self._blur(seen)
+        )
         return digits(self.point, error, off + abs(value - path.value))
+
+    def _blur(self, seen: Spectrum) -> Array:
+        """How far the rounding of the gradient shifts Newton's step, shape (m,): at points an ulp away, what the
+        gradient there differs by from g + Hs."""
+        x, free, problem = self.point.x, self.free, self.problem
+        blur = np.zeros(len(free))
+        for k in range(NEIGHBOURS):
+            near = neighbour(problem, x, k)
+            change = (problem.value_and_gradient(near)[1] - self.point.gradient)[free] - seen.H @ (near - x)[free]
+            blur = np.fmax(blur, np.abs(seen.newton(change)))
+        return blur
 
     def inexact(self) -> tuple[Array, float]:
         """The rounding of x, with the way that is left to the bounds that hold it, and what that is worth."""
