@@ -176,7 +176,7 @@ def _wrong(outcome: Any, exact: Exact) -> str:
 
 
 def _not_falling(outcome: Any, exact: Exact, here: Any) -> str:
-    if here < BOTTOM:  # as low as that there is no minimum that doubles could tell
+    if outcome.value < BOTTOM:  # a minimum that low no doubles could tell
         return ""
     x, d = outcome.minimizer, outcome.verdict.direction
     reach = max(1.0, float(np.max(np.abs(x)))) / float(np.max(np.abs(d)))
