@@ -1,4 +1,4 @@
-"""Sets of problems with known answers: `python benchmarks/sets.py [mgh] [global] [large] [bounds] [starts] [--write]`.
+"""Sets of problems with known answers: `python benchmarks/sets.py [mgh] [bounds] [global] [large] … [--write]`.
 
 Each problem is given to auto as a user would, and to the peers of the `bench` extra with the same exact derivatives.
 What is counted: problems solved, verdicts that are wrong, evaluations, seconds. A table goes to docs/performance.md.
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from harness import ROOT, header, keep, line
+from truth import adversarial, fast, verdicts
 
 import optcli
 from optcli import library
@@ -192,7 +193,10 @@ def native(name: str, size: int) -> Callable[[Any], Any]:
     return build(entry.expression, {**entry.params, "n": float(size)}).compiled().value_and_gradient
 
 
-SETS: dict[str, Callable[[], list[Cells]]] = {"mgh": mgh, "bounds": bounds, "global": global_, "large": large}
+SETS: dict[str, Callable[[], list[Cells]]] = {
+    "mgh": mgh, "bounds": bounds, "global": global_, "large": large, "verdicts": verdicts, "fast": fast,
+    "adversarial": adversarial,
+}  # fmt: skip
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from optcli.optimize.verdict import VAST, Verdict, judge
 ROUNDED = (Status.STALLED, Status.FAILED)  # ends that rounding alone may have brought about
 
 
-ADVISED = (Status.DIVERGED, Status.LIMIT)
+ADVISED = (Status.DIVERGED, Status.LIMIT, Status.STALLED)
 GENERAL = ("; try a smaller --lr", ", or try another --lr or --method")  # what computed advice takes the place of
 
 

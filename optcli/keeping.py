@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from optcli import __version__
 from optcli.checkpoint import AGAIN, Checkpoint, part, pieces, sealed
-from optcli.errors import DataError, FileError
+from optcli.errors import DataError, FileError, visible
 from optcli.optimize.iterate import Iterate
+from optcli.optimize.pursue import Course
 from optcli.optimize.status import Status
 from optcli.optimize.stop import Check
 
@@ -127,3 +128,12 @@ def continued(ready: Prepared, since: Checkpoint) -> Prepared:
         bounds=ends or None,
         tried=run["tried"],
     )
+
+
+def course(since: Checkpoint, methods: int, size: int) -> Course:
+    """How far the legs had come, of so many methods on `size` variables. Raises DataError for what is no course."""
+    try:
+        return Course.restored(since.extra, methods, size)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"the checkpoint makes no sense: {visible(what)[:120]}", "", AGAIN) from None

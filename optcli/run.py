@@ -64,7 +64,7 @@ def execute(
     problems = Problems(ready)
     compiling = time.perf_counter()
     problems.of(chosen.methods[0])
-    course = Course() if since is None else Course.restored(since.extra)
+    course = _course(since, len(chosen.methods), layout.size)
     chosen, scaled = _in_units(config, chosen, problems, ready, course)
     compiling = time.perf_counter() - compiling
     stop = Stop(
@@ -138,6 +138,14 @@ def execute(
         minima=minima,
         scaling=scaled,
     )
+
+
+def _course(since: Checkpoint | None, methods: int, size: int) -> Course:
+    if since is None:
+        return Course()
+    from optcli.keeping import course
+
+    return course(since, methods, size)
 
 
 def _in_units(

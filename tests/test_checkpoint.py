@@ -378,6 +378,49 @@ def test_a_damaged_file_is_one_clear_error(
     assert os.listdir() == ["run.ckpt"]
 
 
+FORGED = {  # what a sealed file holds for `extra`, and words that the error says
+    "nothing": (b"{}", "there is no 'turn'"),
+    "a list": (b"[]", "makes no sense"),
+    "a text": (b'"x"', "makes no sense"),
+    "a turn of no method": (b'{"turn": 7, "escapes": 0, "legs": [["gd", 0, ""]], "units": null}', "turn 7"),
+    "a turn from behind": (b'{"turn": -1, "escapes": 0, "legs": [["gd", 0, ""]], "units": null}', "turn -1"),
+    "a turn that is true": (b'{"turn": true, "escapes": 0, "legs": [["gd", 0, ""]], "units": null}', "turn True"),
+    "no escapes": (b'{"turn": 0, "escapes": "x", "legs": [["gd", 0, ""]], "units": null}', "escapes 'x'"),
+    "no legs": (b'{"turn": 0, "escapes": 0, "legs": [], "units": null}', "the legs"),
+    "legs of one": (b'{"turn": 0, "escapes": 0, "legs": [["gd"]], "units": null}', "the legs"),
+    "legs of texts": (b'{"turn": 0, "escapes": 0, "legs": ["abc"], "units": null}', "the legs"),
+    "legs that are none": (b'{"turn": 0, "escapes": 0, "legs": 5, "units": null}', "the legs"),
+    "units of text": (b'{"turn": 0, "escapes": 0, "legs": [["gd", 0, ""]], "units": "x"}', "the units"),
+    "units of one": (
+        b'{"turn": 0, "escapes": 0, "legs": [["gd", 0, ""]], "units": {"shape": [1], "float64": "AAAAAAAA8D8="}}',
+        "the units",
+    ),
+    "units of zero": (
+        b'{"turn": 0, "escapes": 0, "legs": [["gd", 0, ""]], "units": '
+        b'{"shape": [2], "float64": "AAAAAAAAAAAAAAAAAAAAAA=="}}',
+        "the units",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_course_that_is_none_is_one_clear_error(
+    name: str, checkpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extra, words = FORGED[name]
+    good = Path(checkpoint).read_bytes()
+    bad = resealed(re.sub(rb' "extra": .*?,\n', lambda _: b' "extra": ' + extra + b",\n", good, count=1))
+    assert bad != good
+    Path(checkpoint).write_bytes(bad)
+    assert main(["resume", checkpoint, "--iters", "400", "--quiet"]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 2
+    assert Path(checkpoint).read_bytes() == bad
+
+
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be read") as caught:
         read(tmp_path / "none")

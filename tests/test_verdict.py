@@ -452,8 +452,31 @@ def test_the_learning_rate_advised_after_the_limit_is_faster() -> None:
     assert optcli.minimize("rosenbrock", lr=advised, iters=500, tol=1e-8).value < 0.1 * result.value
 
 
-def test_bad_scaling_is_named() -> None:
-    result = optcli.minimize("1e10*(x-1)**2 + 1e-6*(y-1e5)**2", start="3,3", lr=1e-12, iters=100, tol=1e-8)
+@pytest.mark.parametrize(("method", "factor"), [("gd", 2.0), ("momentum", 3.8), ("nesterov", 3.8 / 2.8)])
+@pytest.mark.parametrize(("share", "status"), [(0.97, "converged"), (1.03, "diverged")])
+def test_the_largest_learning_rate_of_a_quadratic(method: str, factor: float, share: float, status: str) -> None:
+    """On curvature 50 a run just below the limit converges, one just above it diverges, and is told the limit."""
+    result = optcli.minimize("25*x**2 + y**2", start="2,1", method=method, lr=share * factor / 50.0)
+    assert result.status == status
+    if status == "diverged":
+        assert f"needs lr below {factor / 50.0:.2g}: try --lr " in result.message
+        advised = float(result.message.split("try --lr ")[1].split()[0].rstrip(",;"))
+        assert optcli.minimize("25*x**2 + y**2", start="2,1", method=method, lr=advised).status == "converged"
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "status"),
+    [
+        ("gd", {"lr": 1e-12, "iters": 100}, "limit"),
+        ("adam", {"lr": 1e-3, "iters": 100}, "limit"),
+        ("gd", {"lr": 1e-30, "iters": 100}, "stalled"),
+        ("nelder_mead", {"iters": 20, "scaling": False}, "limit"),
+    ],
+)
+def test_bad_scaling_is_named(method: str, settings: dict[str, Any], status: str) -> None:
+    text = "1e10*(x-1)**2 + 1e-6*(y-1e5)**2"
+    result = optcli.minimize(text, start="3,3", tol=1e-8, method=method, **settings)
+    assert result.status == status
     assert "the curvature along x is 1e+16 times that along y" in result.message
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from optcli.optimize.iterate import Array, Iterate, largest_entry
 from optcli.optimize.methods import METHODS
+from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.problem import Counts, Problem
 from optcli.optimize.status import Status
 
@@ -31,31 +32,52 @@ MOST = 500  # variables whose curvatures are compared
 def advice(problem: Problem, method: Method, result: Result, start: Array, entries: Sequence[str]) -> str:
     """A sentence on what to try, or nothing. Evaluations are not counted.
 
-    Gradient descent on a quadratic converges for lr < 2/L, L the largest curvature (Nesterov, Introductory Lectures on
-    Convex Optimization, theorem 2.1.14); L is measured where the run was, by the power method.
+    Where the largest learning rate is known (`_limit`), the curvature is measured along the run, by the power method,
+    and what is advised was tried. Any method that got no further hears of variables that are badly scaled.
     """
-    if method.name != "gd" or result.status not in (Status.DIVERGED, Status.LIMIT) or not problem.curved:
+    if not problem.curved:
         return ""
     quiet = copy.copy(problem)
     quiet.counts = Counts()
-    lr = float(_field(method, "lr"))
     other = " or --method lbfgs" if "lbfgs" in METHODS else ""
     with np.errstate(all="ignore"):
-        top = max((largest_curvature(quiet, x) for x in _path(quiet, method, result, start)), default=0.0)
-        if not 0.0 < top < math.inf:
-            return ""
+        limit = _limit(method)
+        top = 0.0
+        if limit is not None and result.status in (Status.DIVERGED, Status.LIMIT):
+            top = max((largest_curvature(quiet, x) for x in _path(quiet, method, result, start)), default=0.0)
+        known = 0.0 < top < math.inf
         said = f"curvature along the path reached {top:.3g}"
         if result.status is Status.DIVERGED:
-            rate = _proven(quiet, method, start, 1.0 / top)
-            if rate is None:
+            if limit is None or not known or (rate := _proven(quiet, method, start, 0.5 * limit / top)) is None:
                 return ""
-            return (
-                f"{said}, and gradient descent needs lr below {2.0 / top:.2g}: try --lr {rate:g}{other and ','}{other}"
-            )
+            need = f"{said}, and {NAMED[method.name]} needs lr below {limit / top:.2g}"
+            return f"{need}: try --lr {rate:g}{other and ','}{other}"
         apart = _scaling(quiet, result.point.x, entries)
-        if lr < SLOW * 2.0 / top and (rate := _proven(quiet, method, start, 1.0 / top)) is not None and rate > lr:
-            return f"{said}, so that lr up to {2.0 / top:.2g} is safe: try --lr {rate:g}{other and ','}{other}{apart}"
-        return f"{said}{apart}{f': try{other[3:]}' if other else ''}" if apart else ""
+        if limit is not None and known and float(_field(method, "lr")) < SLOW * limit / top:
+            rate = _proven(quiet, method, start, 0.5 * limit / top)
+            if rate is not None and rate > float(_field(method, "lr")):
+                safe = f"{said}, so that lr up to {limit / top:.2g} is safe"
+                return f"{safe}: try --lr {rate:g}{other and ','}{other}{apart and '; '}{apart}"
+        if not apart:
+            return ""
+        told = f"{said}; {apart}" if known else apart
+        return f"{told}: try{other[3:]}" if other and isinstance(method, FirstOrder) else told
+
+
+NAMED = {"gd": "gradient descent", "momentum": "the heavy ball", "nesterov": "Nesterov's method"}
+
+
+def _limit(method: Method) -> float | None:
+    """lr·L below which a method converges on a quadratic of largest curvature L; None where it is not known.
+
+    2 for gradient descent (Nesterov, Introductory Lectures on Convex Optimization, theorem 2.1.14), 2·(1 + β) for the
+    heavy ball (Polyak 1964, theorem 9), 2·(1 + β)/(1 + 2β) for Nesterov's method with constant β: both roots of
+    r² − (1 + β)·q·r + β·q, q = 1 − lr·L, lie within the unit circle for q > −1/(1 + 2β) (Jury's conditions).
+    """
+    if method.name not in NAMED:
+        return None
+    beta = float(_field(method, "beta")) if method.name != "gd" else 0.0
+    return 2.0 * (1.0 + beta) / (1.0 + 2.0 * beta if method.name == "nesterov" else 1.0)
 
 
 def largest_curvature(problem: Problem, x: Array) -> float:
@@ -115,7 +137,7 @@ def _scaling(problem: Problem, x: Array, entries: Sequence[str]) -> str:
         return ""
     name = [entries[k] if len(entries) else f"x[{k}]" for k in (low, high)]
     ratio = diagonal[high] / diagonal[low]
-    return f"; the curvature along {name[1]} is {ratio:.2g} times that along {name[0]}: they need scaling"
+    return f"the curvature along {name[1]} is {ratio:.2g} times that along {name[0]}: they need scaling"
 
 
 def _field(method: Method, name: str) -> Any:

@@ -26,6 +26,7 @@ MARGIN = 8.0  # an eigenvalue counts from so many times its rounding error on
 FOLLOWED = 12  # Newton steps at most
 LOUD = 4.0  # a gradient within so many times its noise is at its noise
 DONE = 1e-3  # a step that is so much shorter than the one before: Newton's method converges quadratically
+BEYOND = 1e-6  # times max(1, |x|): how far from a bound a saddle or maximum may be that a point on it is said to be
 LINEAR = 0.97  # steps that shrink by less than this lead nowhere; at a minimum like x**40 the ratio is 38/39 = 0.974
 
 
@@ -237,8 +238,10 @@ def follow(problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Sp
         s[free] = here.newton(gy[free])
         step = problem.project(y + s) - y
         length = largest_entry(step / scale)
-        if not math.isfinite(length) or length > 1.0:
-            return Path("away", y, fy, gy, step if k == 0 else first, low, high, bottom)
+        # a saddle or a maximum beyond a bound is not here, however short the step that the bound leaves
+        beyond = here.negative and largest_entry((s - step) / scale) > BEYOND
+        if not math.isfinite(length) or length > 1.0 or beyond:
+            return Path("away", y, fy, gy, s if k == 0 else first, low, high, bottom)
         if k == 0:
             first = step
         ratio = length / size if size > 0.0 else 0.0

@@ -10,14 +10,37 @@ from functools import cached_property
 import numpy as np
 
 from optcli.optimize.culprit import Culprit, Nameless, Names
-from optcli.optimize.curvature import DENSE, EPS, LOUD, Noise, Path, Spectrum, follow, noise, spectrum_at
+from optcli.optimize.curvature import (
+    DENSE,
+    EPS,
+    LOUD,
+    NEIGHBOURS,
+    Noise,
+    Path,
+    Spectrum,
+    follow,
+    neighbour,
+    noise,
+    spectrum_at,
+)
 from optcli.optimize.digits import digits
 from optcli.optimize.iterate import Array, Point, largest_entry
-from optcli.optimize.probing import MOST, NOISE, across, around, falls_for_ever, kink_at, search, settle
+from optcli.optimize.probing import (
+    CLOSE,
+    MOST,
+    NOISE,
+    across,
+    around,
+    falls_for_ever,
+    flat_for_doubles,
+    kink_at,
+    search,
+    settle,
+)
 from optcli.optimize.problem import Problem
 from optcli.optimize.sentences import Sentences, unit
 from optcli.optimize.status import Status
-from optcli.optimize.stop import RELATIVE
+from optcli.optimize.stop import RELATIVE, TOUCHING
 from optcli.optimize.verdict import Verdict
 
 NEAR = 1e-2  # how far, times max(1, |x|), Newton's method may go from a point that is called the minimum: two digits
@@ -50,7 +73,9 @@ class Judging:
     def __post_init__(self) -> None:
         x, g, problem = self.point.x, self.point.gradient, self.problem
         held = np.zeros(len(x), dtype=bool)
-        near = np.minimum(self.tolerance, NEAR * np.maximum(1.0, np.abs(x)))  # the projected gradient is no longer
+        # the projected gradient is no longer than T, which may be vast where |f| is
+        part = min(NEAR, max(TOUCHING, self.tolerance / max(1.0, abs(self.point.value))))
+        near = np.minimum(self.tolerance, part * np.maximum(1.0, np.abs(x)))
         if problem.lower is not None:
             held |= (x - problem.lower <= near) & (g > self.tolerance)
         if problem.upper is not None:
@@ -76,6 +101,9 @@ class Judging:
         kink = None if self.names.smooth else self._kink()
         if kink is not None:
             return kink
+        before = self._before_bounds()
+        if before is not None:
+            return before
         small = point.gradient_norm <= self.tolerance
         if not len(self.free):
             return Verdict("minimum", words.corner(), digits=digits(self.point, *self.inexact()))
@@ -99,6 +127,19 @@ class Judging:
 
     # ------------------------------------------------------------ first order
 
+    def _before_bounds(self) -> Verdict | None:
+        """`not_stationary`, where P(x − g) − x is within T only as a bound is nearer than that, but x is not there."""
+        x, g = self.point.x, self.point.gradient
+        if not self.problem.bounded or self.point.gradient_norm > self.tolerance:
+            return None
+        gaps = np.where(np.abs(g) > self.tolerance, self.problem.gaps(x, g), 0.0)
+        gaps[self.held] = 0.0
+        k = int(np.argmax(gaps))
+        if not gaps[k] > 0.0:
+            return None
+        text = self.words.before_bound(k, float(gaps[k]), float(abs(g[k])))
+        return Verdict("not_stationary", text)
+
     def _at_noise(self, rough: Noise) -> bool:
         """Whether every entry of the projected gradient is explained by rounding, and the value is not chaotic."""
         calm = rough.value <= ROUGH * max(1.0, abs(self.point.value))
@@ -107,9 +148,7 @@ class Judging:
 
     def _downhill(self) -> Array:
         """P(x − g) − x: against the gradient, as far as the bounds let."""
-        x, g = self.point.x, self.point.gradient
-        way: Array = self.problem.project(x - g) - x if self.problem.bounded else -g
-        return way
+        return -self.problem.projected_gradient(self.point.x, self.point.gradient)
 
     def _not_stationary(self, seen: Spectrum | None, gain: float | None) -> Verdict:
         ray = self.endless()
@@ -160,7 +199,7 @@ class Judging:
     def _probed(
         self, x: Array, f: float, special: list[Array], slack: float, gradients: Sequence[Array] = ()
     ) -> tuple[bool | None, Array | None]:
-        """Whether nothing lower is around x (None: too many variables to look), and else the way to it.
+        """Whether nothing lower is around x (None: too many variables to look, or too flat to tell), and else the way.
 
         The search begins at the bottom next to x; one that lies deeper than the gradients here explain is down a step.
         """
@@ -168,6 +207,9 @@ class Judging:
             return None, None
         slope = max(float(np.sum(np.abs(g))) for g in (self.point.gradient, *gradients))
         bottom, lowest = settle(self.problem, x, f, special, slope, self.random)
+        way = largest_entry((bottom - x) / np.maximum(1.0, np.abs(x)))
+        if gradients and way > CLOSE:  # the kink leads down: its bottom is another point
+            return False, unit(bottom - x)
         if f - lowest > STEEP * slope * largest_entry(bottom - x) + slack + NOISE * abs(f):
             return False, unit(bottom - x)
         slack += UNSETTLED * (f - lowest)
@@ -176,7 +218,10 @@ class Judging:
         rough = noise(self.problem, x, f, g).value
         slack += max(NOISE * abs(f), min(8.0 * rough, DEAF * max(1.0, abs(f))))
         probe = search(self.problem, x, f, special, slack, self.random)
-        return not probe.lower, unit(probe.x - x) if probe.lower else None
+        if probe.lower:
+            return False, unit(probe.x - x)
+        fake = flat_for_doubles(self.problem, x, f, special, slack, self.names.smooth)
+        return None if fake else True, None
 
     # ------------------------------------------------------------ second order
 
@@ -281,8 +326,21 @@ class Judging:
         x, value = self.point.x, self.point.value
         error, off = self.inexact()
         error += np.abs(path.x - x)
-        error[self.free] = error[self.free] + np.abs(seen.newton(rough.gradient[self.free]))
+        error[self.free] = error[self.free] + np.maximum(
+            np.abs(seen.newton(rough.gradient[self.free])), self._blur(seen)
+        )
         return digits(self.point, error, off + abs(value - path.value))
+
+    def _blur(self, seen: Spectrum) -> Array:
+        """How far the rounding of the gradient shifts Newton's step, shape (m,): at points an ulp away, what the
+        gradient there differs by from g + Hs."""
+        x, free, problem = self.point.x, self.free, self.problem
+        blur = np.zeros(len(free))
+        for k in range(NEIGHBOURS):
+            near = neighbour(problem, x, k)
+            change = (problem.value_and_gradient(near)[1] - self.point.gradient)[free] - seen.H @ (near - x)[free]
+            blur = np.fmax(blur, np.abs(seen.newton(change)))
+        return blur
 
     def inexact(self) -> tuple[Array, float]:
         """The rounding of x, with the way that is left to the bounds that hold it, and what that is worth."""

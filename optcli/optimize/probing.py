@@ -33,6 +33,8 @@ FEW = 4  # variables up to which two directions are turned on each sphere, then 
 NOISE = 16.0 * EPS  # of the value: what a sum of a few terms may lose
 WORTH = 1e-3  # of a move's length times the slope: what the move must gain
 MOVES = 100  # of the pattern search at most
+FAR = (*(k / 20.0 for k in range(3, 41)), *(2.0**k for k in range(2, 11)))  # of max(1, |x|), where flat lines are left
+DROP = 1e-8  # of max(1, |f|): what must be gained there, as in the default tolerance
 TURNS = 8  # angles of the search on a sphere, from 0.5 down to 1e-4
 FACTOR = 16.0  # between two points of a ray
 
@@ -73,6 +75,29 @@ def search(problem: Problem, x: Array, f: float, special: Sequence[Array], slack
             if found < f - slack:
                 return Probe(True, problem.project(x + radius * scale * u), found)
     return Probe(False, x, f)
+
+
+def flat_for_doubles(
+    problem: Problem, x: Array, f: float, special: Sequence[Array], slack: float, smooth: bool
+) -> bool:
+    """Whether the value stays within slack of f along an axis or a `special` way, but is no valley's further on.
+
+    An analytic function that is constant on a stretch of a line is constant on the whole line (the identity theorem).
+    So where it is lower further on, as −exp(−x²) beyond 27, what is flat is only the doubles, and nothing is known of
+    the function. Where it is `smooth`, a rise on one side alone says the same: exp(−x) at 800.
+    """
+    scale = np.maximum(1.0, np.abs(x))
+    least, room = (slack + share * max(1.0, abs(f)) for share in (EPS, DROP))
+    for u in (*np.eye(problem.size), *special):
+        way = scale * u / largest_entry(u)
+        ends = (x + sign * radius * way for radius in RADII[::-1] for sign in (1.0, -1.0))
+        if any(abs(_value(problem, end) - f) > least for end in ends):
+            continue
+        sides = [[_value(problem, x + sign * t * way) for t in FAR] for sign in (1.0, -1.0)]
+        rises = [max(side) > f + room for side in sides]
+        if min(map(min, sides)) < f - room or (smooth and rises[0] != rises[1]):
+            return True
+    return False
 
 
 def settle(

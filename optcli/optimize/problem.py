@@ -152,8 +152,22 @@ class Problem:
     def gradient_norm(self, x: Array, g: Array) -> float:
         """The largest |entry| of x − P(x − g), which is g where there are no bounds; NaN if any entry is NaN."""
         if self.bounded:
-            g = x - self.project(x - g)
+            g = self.projected_gradient(x, g)
         return largest_entry(g)
+
+    def projected_gradient(self, x: Array, g: Array) -> Array:
+        """x − P(x − g), shape (n,), as P(g) on [x − upper, x − lower]: no x is so large that it swallows g."""
+        if self.upper is not None:
+            g = np.maximum(g, x - self.upper)
+        if self.lower is not None:
+            g = np.minimum(g, x - self.lower)
+        return g
+
+    def gaps(self, x: Array, g: Array) -> Array:
+        """How far x is from the bounds that −g leads beyond, shape (n,), 0 for entries that it leads to none."""
+        lower, upper = self.box()
+        gaps: Array = np.where(x - g < lower, x - lower, np.where(x - g > upper, upper - x, 0.0))
+        return gaps
 
     def overflow(self, x: Array) -> bool:
         """Whether what is not finite at the finite x came from overflow; where no test was given: |x| > FAR."""

@@ -50,10 +50,26 @@ class Course:
         return {"turn": self.turn, "escapes": self.escapes, "legs": legs, "units": self.units}
 
     @classmethod
-    def restored(cls, record: Mapping[str, Any]) -> Course:
-        """Raises KeyError, TypeError or ValueError for what `record` does not make."""
-        legs = [Leg(str(method), int(begin), str(why)) for method, begin, why in record["legs"]]
-        return cls(int(record["turn"]), int(record["escapes"]), legs, record["units"])
+    def restored(cls, record: Mapping[str, Any], methods: int, size: int) -> Course:
+        """The course of so many methods on `size` variables. Raises KeyError, TypeError or ValueError where it is none.
+
+        Nothing is taken for granted: a checkpoint may come from anywhere.
+        """
+        turn, escapes, legs, units = (record[key] for key in ("turn", "escapes", "legs", "units"))
+        if type(turn) is not int or not 0 <= turn < methods:
+            raise ValueError(f"turn {turn!r} is of no method")
+        if type(escapes) is not int or escapes < 0:
+            raise ValueError(f"escapes {escapes!r} is no number of them")
+        kinds = (str, int, str)
+        if not isinstance(legs, list) or not legs or not all(
+            isinstance(leg, list) and tuple(map(type, leg)) == kinds and leg[1] >= 0 for leg in legs
+        ):  # fmt: skip
+            raise ValueError("the legs are none")
+        if units is not None and not (
+            isinstance(units, np.ndarray) and units.shape == (size,) and bool(((units > 0.0) & (units < np.inf)).all())
+        ):
+            raise ValueError(f"the units do not fit {size} variables")
+        return cls(turn, escapes, [Leg(*leg) for leg in legs], units)
 
 
 class End(Protocol):
@@ -93,7 +109,21 @@ def pursue(
     The problems of `problem_for` share their counts. `judge` says what the reported point of a result is; from the
     `direction` of its verdict, shape (n,), an escape begins. With a `course` that has legs, the run goes on from there.
     """
-    course = Course() if course is None else course
+    with np.errstate(all="ignore"):  # a first step from a saddle, or a fresh start, may overflow
+        return _pursued(methods, problem_for, judge, start, stop, watch, escape, why, course or Course())
+
+
+def _pursued(
+    methods: Sequence[Method],
+    problem_for: Callable[[Method], Problem],
+    judge: Callable[[Problem, Method, Result], E],
+    start: Array | Iterate,
+    stop: Stop,
+    watch: Watch | None,
+    escape: bool,
+    why: str,
+    course: Course,
+) -> Pursuit[E]:
     method = methods[course.turn]
     problem = problem_for(method)
     if not course.legs:

@@ -94,6 +94,13 @@ class Sentences:
             text += f"; {near.sentence}: gradients do not settle there"
         return text
 
+    def before_bound(self, k: int, gap: float, slope: float) -> str:
+        """Where the k-th entry of x is `gap` from the bound that the gradient leads to."""
+        return (
+            f"{self.slope}, but {self.entry(k)} is still {gap:.3g} from its bound, and a gradient of {slope:.3g} leads "
+            f"there, so it is no {self.extremum} yet"
+        )
+
     def left(self, step: Array) -> str:
         """Where the gradient is small but Newton's method goes elsewhere, first by `step`."""
         size = largest_entry(step)
@@ -142,6 +149,13 @@ class Sentences:
         return f"{said}; {self.probed(local)}"
 
     def probed(self, local: bool | None) -> str:
+        from optcli.optimize.probing import MOST as PROBED
+
+        if local is None and len(self.point.x) <= PROBED:
+            return (
+                f"in doubles nothing changes along a line here, but further on along it something does: too "
+                f"flat to tell whether it is a {self.extremum}"
+            )
         if local is None:
             return f"whether it is a {self.extremum} was not probed, for so many variables"
         if local:

@@ -19,6 +19,7 @@ from optcli.optimize.status import ENDINGS, Ending
 ITERS = 10_000  # the limit where no other is given, contract §2
 RELATIVE = 1e-8  # the default tolerance is T = RELATIVE·max(1, |f|), contract §2
 GROWTH = 1e3  # |f| counts in T only up to GROWTH·max(1, |f at the start|), see Check.tolerance
+TOUCHING = 1e-6  # how far, times max(1, |x|), a variable may be from the bound that holds it
 BOTTOM = -1e100  # a value below it on the way to overflow: no minimum that doubles could tell
 
 
@@ -122,7 +123,7 @@ class Check:
             return self._end(self._blown_up(iterate), iterate)
         if stop.target is not None and point.value <= stop.target:
             return self._end("target", iterate)
-        if stop.judges and point.gradient_norm <= self.tolerance(point.value):
+        if stop.judges and point.gradient_norm <= self.tolerance(point.value) and self._at_bounds(point):
             return self._end("tol", iterate)
         if stop.limit is not None and point.iteration >= stop.limit:
             return self._end(self._ran(), iterate)
@@ -137,6 +138,16 @@ class Check:
         if stop.judges and not iterate.moved:
             return self._end("stalled", iterate)
         return None
+
+    def _at_bounds(self, point: Point) -> bool:
+        """Whether x is at the bounds that the gradient leads to, whatever the default tolerance is for a large |f|.
+
+        A projected gradient that a bound cuts off is a distance in x, and says nothing of the slope.
+        """
+        if self.stop.tol is not None or not self.problem.bounded:
+            return True
+        far = self.problem.gaps(point.x, point.gradient) > TOUCHING * np.maximum(1.0, np.abs(point.x))
+        return not far.any()
 
     def _ran(self) -> str:
         stop = self.stop

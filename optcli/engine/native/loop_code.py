@@ -72,7 +72,8 @@ def step_of(update: Update, states: int, bounded: bool) -> Step:
 
     after, displacement = update(tuple(state), x, g, i)
     moved = project(x + displacement)
-    measure = ops.abs_(x - project(x - g)) if bounded else ops.abs_(g)
+    # x − P(x − g), as Problem.projected_gradient computes it
+    measure = ops.abs_(ops.smallest(ops.largest(g, x - upper), x - lower) if bounded else g)
     outputs = [part if isinstance(part, Node) else builder.constant(part) for part in (moved, measure, *after)]
     return Step(Graph.of(inputs, outputs))
 
