@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from bounded import ABSOLUTE, RELATIVE, bounds
 from harness import ROOT, header, keep, line
 from truth import adversarial, fast, verdicts
 
@@ -24,7 +25,6 @@ from optcli.build import build
 
 DATA = ROOT / "tests" / "data"
 BEGIN, END = "<!-- sets -->", "<!-- end of sets -->"
-RELATIVE, ABSOLUTE = 1e-6, 1e-10  # how near to the known value counts as solved
 MOST = 40.0  # seconds of one large problem
 STRIDE = 3  # one in so many of the functions over a box: all take an hour
 EVALS = 20_000  # of a search over a box
@@ -87,31 +87,6 @@ def mgh() -> list[Cells]:
         ("the same", "false verdicts", f"{false}", "", "0", "0"),
         ("the same", "work / SciPy L-BFGS-B, geometric mean", f"{ratio:.2f}", "1", "≤ 1.0", "≤ 0.5"),
     ]
-
-
-def bounds() -> list[Cells]:
-    from scipy.optimize import minimize
-
-    won, theirs, total = 0, {"L-BFGS-B": 0, "TNC": 0}, 0
-    for each in case_file("hs_bounds.json"):
-        total += 1
-        objective = build(each["expression"], engine="numpy")
-        places, start = each["bounds"], each["start"]
-        ours = optcli.minimize(each["expression"], start=start, bounds=places)
-        known = [each["minimum"]]
-        good = solved(ours.value, known)
-        won += good
-        names = objective.layout.names
-        for method in theirs:
-            peer = minimize(
-                objective.value_and_gradient, np.array([start[name] for name in names]), jac=True, method=method,
-                bounds=[tuple(places[name]) for name in names],
-            )  # fmt: skip
-            theirs[method] += solved(float(peer.fun), known)
-        if not good:
-            print(f"    {each['name']}: {ours.value!r} {ours.status} {ours.verdict.kind}; known {known}", flush=True)
-    peers = ", ".join(f"{name} {count}" for name, count in theirs.items())
-    return [("Hock–Schittkowski, bounds only", "solved", f"{won} of {total}", peers, "as many as each", "all")]
 
 
 # ------------------------------------------------------------------ over a box
