@@ -1,4 +1,4 @@
-"""Valleys whose floor is level as far as doubles tell: whether it leads down round a bend, or is level for them only."""
+"""Valleys whose floor is level as far as doubles tell: whether it leads down round a bend, or is level in truth."""
 
 from __future__ import annotations
 
