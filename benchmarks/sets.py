@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from bounded import bounds
 from harness import ROOT, header, keep, line, near
 from large import large
 from truth import adversarial, fast, verdicts
@@ -80,31 +81,6 @@ def mgh() -> list[Cells]:
         ("the same", "false verdicts", f"{false}", "", "0", "0"),
         ("the same", "work / SciPy L-BFGS-B, geometric mean", f"{ratio:.2f}", "1", "≤ 1.0", "≤ 0.5"),
     ]
-
-
-def bounds() -> list[Cells]:
-    from scipy.optimize import minimize
-
-    won, theirs, total = 0, {"L-BFGS-B": 0, "TNC": 0}, 0
-    for each in case_file("hs_bounds.json"):
-        total += 1
-        objective = build(each["expression"], engine="numpy")
-        places, start = each["bounds"], each["start"]
-        ours = optcli.minimize(each["expression"], start=start, bounds=places)
-        known = [each["minimum"]]
-        good = near(ours.value, known)
-        won += good
-        names = objective.layout.names
-        for method in theirs:
-            peer = minimize(
-                objective.value_and_gradient, np.array([start[name] for name in names]), jac=True, method=method,
-                bounds=[tuple(places[name]) for name in names],
-            )  # fmt: skip
-            theirs[method] += near(float(peer.fun), known)
-        if not good:
-            print(f"    {each['name']}: {ours.value!r} {ours.status} {ours.verdict.kind}; known {known}", flush=True)
-    peers = ", ".join(f"{name} {count}" for name, count in theirs.items())
-    return [("Hock–Schittkowski, bounds only", "solved", f"{won} of {total}", peers, "as many as each", "all")]
 
 
 # ------------------------------------------------------------------ over a box

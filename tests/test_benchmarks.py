@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import optcli
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "benchmarks"
 
@@ -137,3 +139,21 @@ def test_the_list_needs_no_peer() -> None:
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("loop-c ")
+
+
+def test_bounds_cut_minimizers_off(harness: Any) -> None:
+    """Each problem's start may lie anywhere, but the minimizer that is known lies beyond the bound."""
+    import bounded
+
+    for each in itertools.islice(bounded.cut_off(), 4):
+        free = optcli.minimize(each.text, start=each.start)
+        ends = [end for end in each.bounds.values() if end != [None, None]]
+        assert len(ends) == 1
+        outside = [
+            (low is not None and x < low) or (high is not None and x > high)
+            for x, (low, high) in zip(free.minimizer, each.bounds.values(), strict=True)
+        ]
+        assert sum(outside) == 1
+        assert optcli.minimize(each.text, start=each.start, bounds=each.bounds).verdict.kind == "minimum"
+    assert bounded.reached(1.0 + 1e-7, 1.0)
+    assert not bounded.reached(1.0 + 1e-5, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,17 @@ def test_the_slope_towards_a_bound_is_no_matter_of_distance(name: str) -> None:
     early = optcli.minimize(BROWN, start="5e5,1", bounds={"x": [0, 5e5], "y": [0, 1]}, iters=0)
     assert early.verdict.kind == "not_stationary"
     assert "y is still 1 from its bound" in early.verdict.text
+
+
+def test_a_floor_that_bends_is_followed() -> None:
+    """Biggs' function falls along x3 + x4 without end, by 1e-9 on the next stretch, if x1 and x2 give way."""
+    biggs = next(
+        each for each in json.loads((ROOT / "tests" / "data" / "mgh.json").read_text()) if "EXP6" in each["name"]
+    )
+    outcome = optcli.minimize(
+        biggs["expression"], start=biggs["variables"], bounds={"x5": [1.6, None]}, method="projected_newton", every=0
+    )
+    assert (outcome.verdict.kind, outcome.verdict.local_minimum) == ("degenerate", False)
 
 
 # ---- runs over the library, against mpmath; benchmarks/sets.py has them all
@@ -105,6 +117,6 @@ LIES = [  # a function, a point, a verdict that is not true there
 def test_the_oracle_sees_lies(text: str, x: list[float], verdict: dict[str, Any], words: str) -> None:
     known = {"digits": None, "direction": None, "local_minimum": None}
     told = SimpleNamespace(
-        minimizer=np.array(x), verdict=SimpleNamespace(**known | verdict), status="limit", exit_code=11
+        minimizer=np.array(x), verdict=SimpleNamespace(**known | verdict), status="limit", exit_code=11, value=0.0
     )
     assert words in wrong(told, Exact(text, {}, ["x", "y"]))

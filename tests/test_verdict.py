@@ -314,6 +314,19 @@ def test_what_is_a_minimum(text: str, start: str) -> None:
     assert verdict.local_minimum is True, verdict
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"), [("Sum(abs(x[i]), (i, 1, n))", "kink"), ("Sum(x[i]^4, (i, 1, n))", "degenerate")]
+)
+@pytest.mark.parametrize(("n", "local", "code"), [(12, True, 0), (13, None, 10), (60, None, 10)])
+def test_nothing_is_claimed_where_nothing_was_probed(
+    text: str, kind: str, n: int, local: bool | None, code: int
+) -> None:
+    result = optcli.minimize(text, params={"n": n}, start="x=0", method="gd", lr=0.1)
+    assert (result.status, result.verdict.kind) == ("converged", kind)
+    assert (result.verdict.local_minimum, result.exit_code) == (local, code)
+    assert local or "was not probed, for so many variables" in result.verdict.text
+
+
 def test_probing_takes_a_few_hundred_evaluations() -> None:
     objective = build("abs(x) + abs(y)")
     counted = problem(objective)

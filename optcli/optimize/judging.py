@@ -14,16 +14,14 @@ from optcli.optimize.curvature import (
     DENSE,
     EPS,
     LOUD,
-    NEIGHBOURS,
     Noise,
     Path,
     Spectrum,
     follow,
-    neighbour,
     noise,
     spectrum_at,
 )
-from optcli.optimize.digits import digits
+from optcli.optimize.digits import digits, digits_at, inexact
 from optcli.optimize.iterate import Array, Point, largest_entry
 from optcli.optimize.probing import (
     CLOSE,
@@ -32,7 +30,6 @@ from optcli.optimize.probing import (
     across,
     around,
     falls_for_ever,
-    flat_for_doubles,
     kink_at,
     search,
     settle,
@@ -106,7 +103,9 @@ class Judging:
             return before
         small = point.gradient_norm <= self.tolerance
         if not len(self.free):
-            return Verdict("minimum", words.corner(), digits=digits(self.point, *self.inexact()))
+            return Verdict(
+                "minimum", words.corner(), digits=digits(self.point, *inexact(self.problem, self.point, self.held))
+            )
         if not self.problem.curved:
             if small:
                 return Verdict("stationary", words.stationary("there are no second derivatives"))
@@ -220,6 +219,8 @@ class Judging:
         probe = search(self.problem, x, f, special, slack, self.random)
         if probe.lower:
             return False, unit(probe.x - x)
+        from optcli.optimize.valleys import flat_for_doubles
+
         fake = flat_for_doubles(self.problem, x, f, special, slack, self.names.smooth)
         return None if fake else True, None
 
@@ -251,7 +252,7 @@ class Judging:
 
     def _settled(self, seen: Spectrum, path: Path, rough: Noise) -> Verdict:
         """A point next to a stationary one with curvature in every direction."""
-        right = self._digits(seen, path, rough)
+        right = digits_at(self.problem, self.point, self.free, self.held, seen, path, rough)
         if seen.negative == 0:
             held = [self.words.entry(int(k)) for k in self.held]
             text = self.words.minimum(seen.smallest, right, held)
@@ -273,6 +274,8 @@ class Judging:
         return Verdict("not_stationary", text, curvature=seen.smallest, direction=step)
 
     def _degenerate(self, seen: Spectrum, path: Path) -> Verdict:
+        from optcli.optimize.valleys import down_the_floor
+
         flat = [self.whole(v) for v in (seen.nulls() or [seen.flat])]
         lasting = seen.negative and path.bottom <= KEPT[0] * seen.scaled[0]  # x²y² is indefinite only beside its axes
         way = self._down(seen) if lasting else None
@@ -280,7 +283,10 @@ class Judging:
             return Verdict("saddle", self.words.saddle(seen.smallest, way), None, seen.smallest, way)
         x, f = (path.x, path.value) if path.value <= self.point.value else (self.point.x, self.point.value)
         special = [*flat[:4], *([path.step] if largest_entry(path.step) > 0.0 else [])]
-        local, lower = self._probed(x, f, special, UNSETTLED * (self.point.value - f))
+        slack = UNSETTLED * (self.point.value - f)
+        local, lower = self._probed(x, f, special, slack)
+        if local and (lower := down_the_floor(self.problem, x, self.free, seen, flat, slack)) is not None:
+            local = False
         text = self.words.degenerate(seen.smallest, flat[0], local)
         return Verdict(
             "degenerate",
@@ -317,37 +323,3 @@ class Judging:
         if values[0] == values[1] or not all(map(math.isfinite, values)):
             return v if slope <= 0.0 else -v
         return v if values[0] < values[1] else -v
-
-    def _digits(self, seen: Spectrum, path: Path, rough: Noise) -> dict[str, int]:
-        """How many digits of x and of the value are right, by the Newton steps and by rounding.
-
-        Of x the entry with the fewest counts: significant digits, decimals for one that is zero within its error.
-        """
-        x, value = self.point.x, self.point.value
-        error, off = self.inexact()
-        error += np.abs(path.x - x)
-        error[self.free] = error[self.free] + np.maximum(
-            np.abs(seen.newton(rough.gradient[self.free])), self._blur(seen)
-        )
-        return digits(self.point, error, off + abs(value - path.value))
-
-    def _blur(self, seen: Spectrum) -> Array:
-        """How far the rounding of the gradient shifts Newton's step, shape (m,): at points an ulp away, what the
-        gradient there differs by from g + Hs."""
-        x, free, problem = self.point.x, self.free, self.problem
-        blur = np.zeros(len(free))
-        for k in range(NEIGHBOURS):
-            near = neighbour(problem, x, k)
-            change = (problem.value_and_gradient(near)[1] - self.point.gradient)[free] - seen.H @ (near - x)[free]
-            blur = np.fmax(blur, np.abs(seen.newton(change)))
-        return blur
-
-    def inexact(self) -> tuple[Array, float]:
-        """The rounding of x, with the way that is left to the bounds that hold it, and what that is worth."""
-        x, g, problem = self.point.x, self.point.gradient, self.problem
-        error = 0.5 * EPS * np.abs(x)
-        if not problem.bounded:
-            return error, 0.0
-        left = np.zeros_like(x)
-        left[self.held] = np.abs(problem.project(x - np.sign(g) * math.inf) - x)[self.held]
-        return error + left, float(np.dot(left, np.abs(g)))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optcli.optimize.curvature import EPS, Noise
-from optcli.optimize.digits import digits
+from optcli.optimize.digits import digits, inexact
 from optcli.optimize.iterate import Array, largest_entry
 from optcli.optimize.sentences import unit
 from optcli.optimize.verdict import Verdict
@@ -154,7 +154,7 @@ def judged(judging: Judging, rough: Noise) -> Verdict:
         if moved > NEAR:
             return Verdict("not_stationary", words.left(s), curvature=ritz.smallest, direction=unit(s))
         return Verdict("stationary", words.stationary("it changes too fast here to tell"), curvature=ritz.smallest)
-    error, off = judging.inexact()
+    error, off = inexact(problem, point, judging.held)
     right = digits(point, error + np.abs(s), off + abs(value - point.value))
     held = [words.entry(int(k)) for k in judging.held]
     return Verdict("minimum", words.minimum(ritz.smallest, right, held), digits=right, curvature=ritz.smallest)

@@ -33,8 +33,6 @@ FEW = 4  # variables up to which two directions are turned on each sphere, then 
 NOISE = 16.0 * EPS  # of the value: what a sum of a few terms may lose
 WORTH = 1e-3  # of a move's length times the slope: what the move must gain
 MOVES = 100  # of the pattern search at most
-FAR = (*(k / 20.0 for k in range(3, 41)), *(2.0**k for k in range(2, 11)))  # of max(1, |x|), where flat lines are left
-DROP = 1e-8  # of max(1, |f|): what must be gained there, as in the default tolerance
 TURNS = 8  # angles of the search on a sphere, from 0.5 down to 1e-4
 FACTOR = 16.0  # between two points of a ray
 
@@ -63,7 +61,7 @@ def search(problem: Problem, x: Array, f: float, special: Sequence[Array], slack
     loud = LOUD * (noise(problem, x, f, g).gradient + np.abs(g))
     for number, radius in enumerate(RADII):
         tried = [*pool, *turned]
-        ranked = sorted((_value(problem, x + radius * scale * u), k) for k, u in enumerate(tried))
+        ranked = sorted((value_at(problem, x + radius * scale * u), k) for k, u in enumerate(tried))
         for value, k in ranked[: 2 if n <= FEW else 1]:
             found, u = value, tried[k]
             p = problem.project(x + radius * scale * u)
@@ -75,29 +73,6 @@ def search(problem: Problem, x: Array, f: float, special: Sequence[Array], slack
             if found < f - slack:
                 return Probe(True, problem.project(x + radius * scale * u), found)
     return Probe(False, x, f)
-
-
-def flat_for_doubles(
-    problem: Problem, x: Array, f: float, special: Sequence[Array], slack: float, smooth: bool
-) -> bool:
-    """Whether the value stays within slack of f along an axis or a `special` way, but is no valley's further on.
-
-    An analytic function that is constant on a stretch of a line is constant on the whole line (the identity theorem).
-    So where it is lower further on, as −exp(−x²) beyond 27, what is flat is only the doubles, and nothing is known of
-    the function. Where it is `smooth`, a rise on one side alone says the same: exp(−x) at 800.
-    """
-    scale = np.maximum(1.0, np.abs(x))
-    least, room = (slack + share * max(1.0, abs(f)) for share in (EPS, DROP))
-    for u in (*np.eye(problem.size), *special):
-        way = scale * u / largest_entry(u)
-        ends = (x + sign * radius * way for radius in RADII[::-1] for sign in (1.0, -1.0))
-        if any(abs(_value(problem, end) - f) > least for end in ends):
-            continue
-        sides = [[_value(problem, x + sign * t * way) for t in FAR] for sign in (1.0, -1.0)]
-        rises = [max(side) > f + room for side in sides]
-        if min(map(min, sides)) < f - room or (smooth and rises[0] != rises[1]):
-            return True
-    return False
 
 
 def settle(
@@ -115,7 +90,7 @@ def settle(
         if radius <= EPS:
             break
         ends = [problem.project(y + radius * scale * u) for u in pool]
-        value, k = min((_value(problem, end), k) for k, end in enumerate(ends))
+        value, k = min((value_at(problem, end), k) for k, end in enumerate(ends))
         if value < fy - NOISE * abs(fy) - WORTH * slope * radius:
             y, fy = ends[k], value
         else:
@@ -145,7 +120,7 @@ def _turned(
                 if size == 0.0:
                     continue
                 w = w / size
-                found = _value(problem, x + radius * w)
+                found = value_at(problem, x + radius * w)
                 if found < value:
                     value, u = found, w
                     if value < enough:
@@ -164,7 +139,7 @@ def _falls(problem: Problem, x: Array, s: Array, loud: Array, slack: float) -> b
     return math.isfinite(gain) and gain > slack + float(np.dot(loud + EPS * np.abs(g), np.abs(s)))
 
 
-def _value(problem: Problem, x: Array) -> float:
+def value_at(problem: Problem, x: Array) -> float:
     value = problem.value(problem.project(x))
     return value if not math.isnan(value) else math.inf
 
