@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from optcli.autograd.graph import Graph
 from optcli.engine.native.emit import Emitter
-from optcli.engine.native.loop_code import (
+from optcli.engine.native.loop_code import straight_run, vector_run
+from optcli.engine.native.plan import SHARED, NativePlan, chained, share
+from optcli.engine.native.update_code import (
     BEST_AT,
     BEST_NORM,
     BEST_VALUE,
@@ -32,11 +34,8 @@ from optcli.engine.native.loop_code import (
     Update,
     norm_function,
     step_of,
-    straight_run,
     update_function,
-    vector_run,
 )
-from optcli.engine.native.plan import SHARED, NativePlan, chained, share
 
 Array = NDArray[np.float64]
 MOST_STRAIGHT = 64  # variables of a loop that keeps everything in registers
