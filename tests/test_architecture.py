@@ -34,7 +34,8 @@ MAY_USE: dict[str, set[str]] = {
     "prepare": {"build", "config", "data", "errors", "optimize", "points"},
     "problems": {"build", "checkpoint", "errors", "optimize", "prepare"},  # checkpoint: the type of what goes on
     "rows": {"keeping", "layout", "optimize", "outcome"},  # keeping: the type of what is told of each leg
-    "starts": {"conclusion", "optimize", "outcome", "prepare", "rows"},
+    "starts": {"conclusion", "engine", "optimize", "outcome", "prepare", "problems", "rows", "workers"},
+    "workers": {"engine"},  # how many cores
     "run": {
         *("checkpoint", "choosing", "conclusion", "config", "errors", "keeping", "optimize", "outcome", "points"),
         *("prepare", "problems", "rows", "starts"),

@@ -14,8 +14,8 @@ import pytest
 
 import optcli
 from optcli.autograd.ops import Op
+from optcli.engine.cores import threads
 from optcli.engine.native import llvm
-from optcli.engine.native.plan import threads
 from optcli.engine.native.update_code import step_of
 from optcli.errors import UsageError
 from optcli.optimize.methods import METHODS, find, make

@@ -21,7 +21,7 @@ LOADED = {
     "optcli.autograd": "gradient graph kernels native_rules ops packed products stored structural",
     "optcli.cli": "command group minimize options session signals solving streams",
     "optcli.config": "bounds kinds layers paths points replay settings tree yaml_reader",
-    "optcli.engine": "native numpy_engine",
+    "optcli.engine": "cores native numpy_engine",
     "optcli.engine.native": "emit functions lines llvm loop loop_code nest plan program sweep update_code",
     "optcli.expr": "cache functions graphs parse resolve slots syntax tokens trace",
     "optcli.optimize": "auto culprit curvature digits iterate judging methods probing problem pursue schedules"
@@ -32,7 +32,7 @@ LOADED = {
 }
 OURS = {"optcli", *(f"{room}.{name}" for room, names in LOADED.items() for name in names.split())}
 THIRD_PARTY = {"click", "llvmlite", "numpy", "platformdirs"}
-NATIVE = {"optcli.compiled", *(name for name in OURS if name.startswith("optcli.engine.native"))}
+NATIVE = {"optcli.compiled", "optcli.engine.cores", *(name for name in OURS if name.startswith("optcli.engine.native"))}
 # slow parts of the standard library that only some commands need
 LATER = {"asyncio", "concurrent.futures", "csv", "fractions", "logging", "multiprocessing", "socket"}
 # what an interpreter may load by itself: `site` and its .pth files

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from optcli.autograd.graph import Graph, Node
 from optcli.autograd.ops import chain
 from optcli.autograd.products import Contract
+from optcli.engine.cores import threads
 from optcli.engine.native import llvm
 from optcli.engine.native.emit import Code, Emitter, Place
 from optcli.engine.native.lines import finish
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 PIECE = 1024  # blocks that one call runs at most: some milliseconds, so that signals are seen in time
 SHARED = 32  # blocks from which on a loop is shared among threads
-
-
-def threads() -> int:
-    """How many threads share a long loop: OPTCLI_THREADS, else the cores this process may use."""
-    given = os.environ.get("OPTCLI_THREADS", "")
-    if given.isdigit() and int(given) > 0:
-        return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
@@ -227,7 +219,7 @@ class Evaluator:
     def __init__(self, graph: Graph, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> None:
         self._made = graph, inputs, outputs
         self.masked = False  # whether the quick code was given up for the other one
-        self._plan = NativePlan(graph, inputs, outputs, masked=not chained(graph), watch=True)
+        self._quick = self._plan = NativePlan(graph, inputs, outputs, masked=not chained(graph), watch=True)
 
     def load(self) -> None:
         """Compile now rather than at the first call."""
@@ -236,7 +228,15 @@ class Evaluator:
     def mask(self) -> None:
         """Give up the quick code."""
         if not self._plan.masked:
-            self._plan, self.masked = NativePlan(*self._made, masked=True), True
+            self._plan, self.masked = self._slow, True
+
+    def unmask(self) -> None:
+        """Begin anew with the quick code."""
+        self._plan, self.masked = self._quick, False
+
+    @cached_property
+    def _slow(self) -> NativePlan:
+        return NativePlan(*self._made, masked=True)
 
     def __call__(self, *inputs: Array) -> list[Array]:
         """New vectors, one for each group of outputs."""
@@ -244,10 +244,9 @@ class Evaluator:
         outputs = [np.empty(size) for size in self._plan.sizes]
         self._plan.into(given, outputs)
         if not self._plan.masked and not self._plan.finite(outputs):
-            plan = NativePlan(*self._made, masked=True)
-            plan.into(given, outputs)
-            if plan.finite(outputs):  # it will be needed again
-                self._plan, self.masked = plan, True
+            self._slow.into(given, outputs)
+            if self._slow.finite(outputs):  # it will be needed again
+                self.mask()
         return outputs
 
 
