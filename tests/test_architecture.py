@@ -34,7 +34,8 @@ MAY_USE: dict[str, set[str]] = {
     "prepare": {"build", "config", "data", "errors", "optimize", "points"},
     "problems": {"build", "checkpoint", "errors", "optimize", "prepare"},  # checkpoint: the type of what goes on
     "rows": {"keeping", "layout", "optimize", "outcome"},  # keeping: the type of what is told of each leg
-    "starts": {"conclusion", "engine", "optimize", "outcome", "prepare", "problems", "rows", "workers"},
+    "starts": {"conclusion", "local_runs", "optimize", "outcome", "prepare", "problems", "rows"},
+    "local_runs": {"conclusion", "engine", "optimize", "outcome", "prepare", "problems", "rows", "workers"},
     "workers": {"engine"},  # how many cores
     "run": {
         *("checkpoint", "choosing", "conclusion", "config", "errors", "keeping", "optimize", "outcome", "points"),
@@ -64,6 +65,7 @@ HOME: dict[str, set[str]] = {
         "compiled",
         "formula",
         "layout",
+        "local_runs",
         "points",
         "starts",
     }
