@@ -95,15 +95,17 @@ class LocalRuns:
     # ------------------------------------------------------------ one task, here or in another process
 
     def rows(self) -> Rows:
+        """For a run that nobody watches."""
         return Rows(self._ready.config.every, Unwatched(), self._ready.objective.layout, self._sign)
 
-    def _rest(self) -> Stop:
+    def rest(self) -> Stop:
+        """The rules, with the time that is used up."""
         return replace(self._stop, used=self._stop.clock() - self._began, signal=self.workers.told)
 
     def _work(self, task: Task) -> Answer:
         began = self._stop.clock()
         self._problems.begin(task.counts)
-        rows, stop, pursuit = self.rows(), self._rest(), None
+        rows, stop, pursuit = self.rows(), self.rest(), None
         if isinstance(task.start, Iterate):
             pursuit = self._pursued(task.start, replace(stop, scale=task.scale), rows, Course())
             result = pursuit.result

@@ -45,7 +45,7 @@ def many(
         best: Ran = searched.best.outcome
         if best.judged is None:
             best = runs.judge([best])[0].outcome
-        end, rows = _told(best, runs, problems, methods[0], stop.maximize)
+        end, rows = _told(best, runs, problems, methods[0])
     asked = stop.signal()
     if asked:
         message = (
@@ -63,9 +63,7 @@ def many(
     return end, searched.starts, minima, rows
 
 
-def _told(
-    ran: Ran, runs: LocalRuns, problems: Problems, method: Method, maximize: bool
-) -> tuple[Pursuit[Conclusion], Rows]:
+def _told(ran: Ran, runs: LocalRuns, problems: Problems, method: Method) -> tuple[Pursuit[Conclusion], Rows]:
     """The end of a judged run, with its rows from the first on."""
     assert ran.judged is not None
     assert ran.judged.pursuit is not None
@@ -73,8 +71,9 @@ def _told(
     if ran.alone is not None:
         rows.history.extend(ran.alone.history)
         rows.seen.extend(ran.alone.seen)
-    elif rows.every:  # a batch shows none: the run is made again
-        stop = Stop(iters=ran.end.iteration, maximize=maximize)
+    elif rows.every:  # a batch shows none: the run is made again, as far as time and signals allow
+        stop = replace(runs.rest(), iters=ran.end.iteration, tol=None, target=None, max_evals=None)
+        problems.begin(counts)
         solve(problems.of(method), method, ran.start, stop, rows)
         problems.begin(counts)
     rows.history.extend(ran.judged.history)

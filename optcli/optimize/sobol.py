@@ -72,5 +72,5 @@ class Sobol:
         gray = k ^ k >> 1  # the order of Antonov & Saleev 1979, point k at once from the bits of its Gray code
         state = np.tile(self._shift, (count, 1))
         for bit in range(int(self._taken).bit_length()):
-            state ^= np.where(gray[:, None] >> bit & 1, self._numbers[:, bit], 0)
+            state ^= -(gray >> bit & 1)[:, None] & self._numbers[:, bit]  # all bits of −1 are set
         return np.hstack([(state + 0.5) / (1 << BITS), self._random.uniform(size=(count, self._others))])
