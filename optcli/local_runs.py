@@ -119,12 +119,17 @@ class LocalRuns:
 
     # ------------------------------------------------------------ what was used up
 
-    def _spent(self, more: Counts | None = None) -> bool:
-        """Whether the limit of evaluations is reached, with `more`."""
+    def _spent(self) -> bool:
+        """Whether the limit of evaluations is reached."""
         counts = self._problems.counts
-        name = "gradient" if self._method.gradients else "value"
-        used = getattr(counts, name) + (0 if more is None else getattr(more, name))
-        return self._stop.max_evals is not None and bool(used >= self._stop.max_evals)
+        used = counts.gradient if self._method.gradients else counts.value
+        return self._stop.max_evals is not None and used >= self._stop.max_evals
+
+    def _met(self, task: Task, cost: Counts) -> bool:
+        """Whether a run that its task let go on would have met the limit now; some methods count values."""
+        most, now = self._stop.max_evals, self._problems.counts
+        pairs = (task.counts.gradient, now.gradient + cost.gradient), (task.counts.value, now.value + cost.value)
+        return most is not None and any(before < most <= after for before, after in pairs)
 
     def _late(self) -> bool:
         stop = self._stop
@@ -144,7 +149,7 @@ class LocalRuns:
         for task in tasks:
             answer = next(answers)
             self._problems.begin(counts)
-            if counts != before and self._spent(answer.cost):
+            if counts != before and self._met(task, answer.cost):
                 answer = self._work(task._replace(counts=counts))
                 self._problems.begin(counts)
             self._count(answer.cost)
