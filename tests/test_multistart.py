@@ -142,8 +142,8 @@ def test_only_what_is_new_is_judged() -> None:
 
     ends = np.full(1, -3.4), np.full(1, 3.4)
     found = search(local, np.zeros(1), 200, ends, np.random.default_rng(0), judge)
-    assert sorted({at for at in asked if at != 2.0}) == [-3.0, -2.0, -1.0, 0.0, 1.0, 3.0]
-    assert sum(at != 2.0 for at in asked) == 6
+    others = sorted(at for at in asked if at != 2.0)
+    assert others in ([-3.0, -2.0, -1.0, 0.0, 3.0], [-3.0, -2.0, -1.0, 0.0, 1.0, 3.0])  # 1 may be known from 2
     assert sorted(float(each.x[0]) for each in found.minima) == [-3.0, -2.0, -1.0, 0.0, 1.0]
     assert 100 < sum(each.times for each in found.minima) < 200
 

@@ -18,7 +18,7 @@ ALIKE = 1e-5  # of the box: minima that are nearer to each other are one
 EQUAL = 1e-8  # relative: and whose values differ by less
 WIDTHS = (0.3, 0.1, 0.03, 0.01)  # standard deviations of a hop from a known minimum, as parts of the box
 LEADERS = 4  # the minima from which to hop
-ROUND = 16  # starts of a round; the first one is the start alone
+ROUND = 8  # starts of a round; the first one is the start alone
 # later rounds have so many times the starts made before: few, as hops live on what was just found; many where nothing
 # was found to hop from
 GROWTH, ALL_NEW = 0.03, 4.0
