@@ -67,7 +67,8 @@ class LocalRuns:
     Limits are those of all starts together. Runs of a round, and then the pursuits from those ends that are new, go on
     at the same time, each with the evaluations that were left before the round. They are accepted in their order: one
     that would have met the limit is made again with what is left, those after it are thrown away. So the evaluations
-    told are within `max_evals`, and nothing but time depends on the number of cores.
+    told keep to `max_evals` as those of one start do, where a line search goes to its end, and nothing but time depends
+    on the number of cores.
     """
 
     def __init__(
