@@ -74,8 +74,8 @@ def _jax() -> Any:
     return jax
 
 
-def jax_loop(iterations: int) -> Work:
-    jax = _jax()
+def _jax_run(jax: Any, iterations: int, box: tuple[float, float] | None = None) -> Callable[[Any], Any]:
+    """start → (last point, best point, lowest value), within a box if there is one."""
 
     def function(point: Any) -> Any:
         x, y = point
@@ -86,12 +86,34 @@ def jax_loop(iterations: int) -> Work:
         value, slope = jax.value_and_grad(function)(point)
         better = value < lowest
         best = jax.numpy.where(better, point, best)
-        return point - 0.01 * slope, best, jax.numpy.where(better, value, lowest)
+        after = point - 0.01 * slope
+        after = after if box is None else jax.numpy.clip(after, *box)
+        return after, best, jax.numpy.where(better, value, lowest)
 
-    run = jax.jit(lambda point: jax.lax.fori_loop(0, iterations, update, (point, point, jax.numpy.inf)))
+    return lambda point: jax.lax.fori_loop(0, iterations, update, (point, point, jax.numpy.inf))
+
+
+def jax_loop(iterations: int) -> Work:
+    jax = _jax()
+    run = jax.jit(_jax_run(jax, iterations))
     start = jax.numpy.array([-1.0, 1.0])
     jax.block_until_ready(run(start))
     return lambda: jax.block_until_ready(run(start))
+
+
+def jax_starts(starts: Any, iterations: int, box: tuple[float, float] | None) -> Work:
+    """The runs from all rows of `starts`, and the lowest value of all."""
+    jax = _jax()
+    runs = jax.jit(jax.vmap(_jax_run(jax, iterations, box)))
+    points = jax.numpy.array(starts)
+
+    def work() -> Any:
+        _, best, lowest = jax.block_until_ready(runs(points))
+        k = int(jax.numpy.nanargmin(lowest))
+        return best[k], float(lowest[k])
+
+    work()
+    return work
 
 
 def _jax_evaluation(function: Callable[[Any, Any], Any], x: Any) -> Work:

@@ -19,6 +19,7 @@ from harness import ROOT, Pair, Row
 from optcli.build import build, problem
 from optcli.objective import Objective
 from optcli.optimize.methods import make
+from optcli.optimize.problem import Counts
 from optcli.optimize.solve import Stop, solve
 
 DOCUMENT = "(1-x)**2 + 5*(y-x**2)**2"
@@ -66,6 +67,62 @@ def document_loop() -> Callable[[], object]:
 
 def loop(peer: Callable[[int], Callable[[], object]]) -> Callable[[], Pair]:
     return lambda: Pair(seconds(document_loop()), seconds(peer(MILLION)))
+
+
+STARTS = 10_000
+BOX = (-1.5, 1.5)  # where no run of the document's loop diverges, so that each makes all its iterations
+
+
+def many_starts(box: tuple[float, float] | None) -> Callable[[], Pair]:
+    """A whole search: points, runs, what is distinct, verdicts, rows of the best; code is compiled beforehand."""
+
+    def prepare() -> Pair:
+        bounds = {} if box is None else {name: "{}:{}".format(*box) for name in "xy"}
+        search = prepared(DOCUMENT, start={"x": -1, "y": 1}, bounds=bounds, starts=STARTS, lr=0.01, iters=1000)
+        points: list[Any] = []
+        found, made, _, _ = search(points.append)
+        assert made == sum(map(len, points)) == STARTS
+        peer = peers.jax_starts(np.vstack(points), 1000, box)
+        assert math.isclose(found.result.point.value, peer()[1], abs_tol=1e-8)  # theirs leaves the last point out
+        return Pair(seconds(search), seconds(peer))
+
+    return prepare
+
+
+def prepared(text: str, **settings: Any) -> Callable[..., Any]:
+    """`optcli.minimize(text, …)` from where its code is compiled to where the outcome is put together.
+
+    Called with a function it shows that all starting points, round by round.
+    """
+    from optcli import run as running
+    from optcli import starts
+
+    given: list[Any] = []
+    whole = starts.many
+
+    def kept(*arguments: Any) -> Any:
+        given.append(arguments)
+        return whole(*arguments)
+
+    starts.many = kept
+    try:
+        running.minimize(text, **settings)
+    finally:
+        starts.many = whole
+    (ready, stop, methods, problems, *rest) = given[0]
+
+    def search(see: Callable[[Any], object] | None = None) -> Any:
+        problems.begin(Counts())
+        if see is None:
+            return whole(ready, stop, methods, problems, *rest)
+        problem, batch = problems.of(methods[0]), problems.of(methods[0]).batch
+        problem.batch = lambda method, points, *more: see(points.copy()) or batch(method, points, *more)
+        try:
+            return whole(ready, stop, methods, problems, *rest)
+        finally:
+            del problem.batch
+
+    return search
 
 
 @contextmanager
@@ -210,6 +267,22 @@ def twice(terms: int) -> Callable[[], Pair]:
 ROWS = (
     Row("loop-c", "10⁶ iterations of the document's loop / C", loop(peers.c_loop), 1.5, 1.0),
     Row("loop-jax", "the same / JAX `fori_loop` under jit", loop(peers.jax_loop), 1.0, 0.5),
+    Row(
+        "starts-jax",
+        "10⁴ starts × 1,000 iterations of the document's loop / JAX vmap + jit",
+        many_starts(BOX),
+        1.0,
+        0.3,
+        41,
+    ),
+    Row(
+        "starts-wide-jax",
+        "the same from start ± 10, where most runs diverge and ours end / JAX vmap + jit",
+        many_starts(None),
+        None,
+        None,
+        41,
+    ),
     Row(
         "chained-c",
         "value + gradient, chained Rosenbrock n = 10⁶, one thread / C with -ffast-math",

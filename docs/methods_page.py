@@ -27,7 +27,8 @@ bounds, or the start itself, so that no digit changes on the way; `--no-scaling`
 rate are left as they are.
 
 `--starts N` runs from N points and tells every minimum with how often it was found: Sobol points in the bounds, or
-around the start where there are none, by turns with hops from the best minima so far. `--seed` decides which.
+around the start where there are none, by turns with hops from the best minima so far. `--seed` decides which. All cores
+are used (`OPTCLI_THREADS`: fewer); the digits are the same on any number of them.
 
 | method | fields | |
 |---|---|---|

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +14,13 @@ from optcli.engine.native.loop import Limits, Loop, Spot, Stand
 from optcli.optimize.iterate import Array, Iterate, Point, all_finite
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.problem import PATIENCE, Problem
+from optcli.optimize.stop import GROWTH
 
 if TYPE_CHECKING:
     from optcli.objective import Objective
+    from optcli.optimize.batch import Batch
     from optcli.optimize.methods.method import Method
-    from optcli.optimize.stop import Check
+    from optcli.optimize.stop import Check, Stop
 
 LOOP = "loop"  # the part of the code that this file adds, see optimize.problem.Code
 
@@ -62,7 +64,7 @@ class CompiledProblem(Problem):
                 np.full(size, math.inf) if upper is None else np.ascontiguousarray(upper),
             )
         self.method = method
-        self._loop = Loop(graph, method.update, len(method.init_state(np.zeros(1))), bounds)
+        self._quick = self._loop = Loop(graph, method.update, len(method.init_state(np.zeros(1))), bounds)
 
     def masked(self) -> tuple[str, ...]:
         return (*((LOOP,) if self._loop.plan.masked else ()), *super().masked())
@@ -70,7 +72,11 @@ class CompiledProblem(Problem):
     def mask(self, parts: Iterable[str]) -> None:
         super().mask(parts)
         if LOOP in parts and self._loop.may_mask:
-            self._loop = self._loop.masked()
+            self._loop = self._loop.masked
+
+    def unmask(self) -> None:
+        super().unmask()
+        self._loop = self._quick
 
     def _evaluate(self, x: Array) -> tuple[float, Array]:
         value, slope = self._loop.evaluate(x)
@@ -80,7 +86,7 @@ class CompiledProblem(Problem):
 
     def _masked(self, x: Array, value: float, slope: Array) -> tuple[float, Array]:
         """Value and gradient by the rule that zero times anything is zero; where it helps, it stays."""
-        loop = self._loop.masked()
+        loop = self._loop.masked
         better, steeper = loop.evaluate(x)
         if np.count_nonzero(~np.isfinite([better, *steeper])) < np.count_nonzero(~np.isfinite([value, *slope])):
             self._loop = loop
@@ -116,18 +122,75 @@ class CompiledProblem(Problem):
             return Iterate(point, iterate.state, best).then(now, stand.state)
         return Iterate(now, stand.state, best, stand.moved or now.iteration <= self.method.settled)
 
+    @property
+    def together(self) -> bool:
+        return self._loop.straight and self._loop.lanes is not None
+
+    def batch(self, method: Method, starts: Array, stop: Stop, halted: Callable[[int], bool]) -> Batch | None:
+        if method is not self.method or self._loop.lanes is None:
+            return None
+        from optcli.optimize.batch import ULPS, Batch
+
+        starts = np.ascontiguousarray(self.project(starts))
+        until = _least(stop.limit, None if stop.max_evals is None else stop.max_evals - 1)
+        target = -math.inf if stop.target is None else stop.target
+        tolerance, relative = stop.tolerance_terms if stop.judges else (-1.0, 0.0)
+        limits = Limits(until, target, tolerance, relative, math.inf, stop.judges)
+        kinds = method.init_state(np.zeros(1))
+        with np.errstate(all="ignore"):
+            state = np.array([float(each[0]) for each in kinds])
+            ends = self._loop.lanes.run(starts, state, GROWTH, limits, method.settled, halted)
+            x, g = ends.x, ends.gradient
+            fine = np.isfinite(x).all(axis=1) & np.isfinite(ends.value)
+            finite = fine & np.isfinite(g).all(axis=1) & np.isfinite(ends.norm)
+            _, s = method.update(tuple(np.moveaxis(ends.state, 1, 0)), x, g, ends.done[:, None] + 1.0)  # type: ignore[arg-type]
+            still = (np.abs(self.project(x + s) - x) <= ULPS * np.spacing(np.abs(x))).all(axis=1)
+        left = ends.left | (finite & (ends.done >= until) & (until < (2**62 if stop.limit is None else stop.limit)))
+
+        def iterate(k: int) -> Iterate:
+            best = None
+            if ends.best_at[k] >= 0:
+                slope = self._evaluate(ends.best_x[k])[1]
+                numbers = float(ends.best_value[k]), slope, float(ends.best_norm[k])
+                best = Point(int(ends.best_at[k]), ends.best_x[k].copy(), *numbers, True)
+            numbers = float(ends.value[k]), g[k].copy(), float(ends.norm[k])
+            point = Point(int(ends.done[k]), x[k].copy(), *numbers, bool(finite[k]))
+            if best is not None and best.iteration == point.iteration:
+                best = point
+            moved = bool(ends.moved[k]) or point.iteration <= method.settled
+            return Iterate(point, tuple(ends.state[k].copy()), best, moved)
+
+        return Batch(
+            x=x,
+            value=ends.value,
+            norm=ends.norm,
+            finite=finite,
+            best_x=ends.best_x,
+            best_value=ends.best_value,
+            done=ends.done,
+            scale=ends.scale,
+            still=still & finite,
+            left=left,
+            doubtful=fine & ~finite & self._loop.may_mask,
+            iterate=iterate,
+        )
+
     def _limits(self, stop: Check, iteration: int, up_to: int | None) -> Limits:
         rules = stop.stop
         ends = [end for end in (up_to, rules.limit) if end is not None]
         if rules.max_evals is not None:
             ends.append(iteration + rules.max_evals - self.counts.gradient)
         target = -math.inf if rules.target is None else rules.target
-        tolerance, relative = stop.tolerance_terms if rules.judges else (-1.0, 0.0)
+        tolerance, relative = rules.tolerance_terms if rules.judges else (-1.0, 0.0)
         rests = iteration >= self.method.settled  # a step too small is the last one only once none is longer
         if not rests and self.method.settled < math.inf:
             ends.append(int(self.method.settled))
         until = max(iteration + 1, min(ends, default=2**62))
         return Limits(until, target, tolerance, relative, stop.scale, rules.judges and rests)
+
+
+def _least(*limits: int | None) -> int:
+    return min((limit for limit in limits if limit is not None), default=2**62)
 
 
 def _spot(point: Point) -> Spot:

@@ -171,6 +171,12 @@ class Objective:
             if part in NATIVE:
                 getattr(self, NATIVE[part]).mask()
 
+    def unmask(self) -> None:
+        """Let all parts begin anew with the quick products."""
+        for name in NATIVE.values():
+            if name in self.__dict__:
+                self.__dict__[name].unmask()
+
     @cached_property
     def _all_scalar(self) -> bool:
         return all(not variable.shape for variable in self.layout.variables)

@@ -41,6 +41,12 @@ class Problems:
             self._made[method] = made
         return self._made[method]
 
+    def begin(self, counts: Counts) -> None:
+        """One of several runs begins, with these counts, as if it were the first."""
+        vars(self.counts).update(vars(counts))
+        for made in self._made.values():
+            made.forget()
+
     def go_on(self, method: Method, since: Checkpoint) -> None:
         """Counts and code as they were where the run goes on."""
         problem = self.of(method)
@@ -78,9 +84,11 @@ def _without(ready: Prepared, method: Method) -> bool:
 
 
 def _brief(ready: Prepared, method: FirstOrder) -> bool:
-    """Whether a run is over before LLVM would be loaded, and has the same digits on both engines."""
-    iters = ready.config.iters
-    if iters is None or iters * UPDATE > BRIEF or ready.bounds is not None:
+    """Whether all starts are over before LLVM would be loaded, and have the same digits on both engines."""
+    if ready.config.iters is None or ready.bounds is not None:
+        return False
+    iters = ready.config.iters * ready.config.starts
+    if iters * UPDATE > BRIEF:
         return False
     exact = method.exact and ready.objective.exact
     return exact and iters * (UPDATE + len(ready.objective.gradient_graph)) <= BRIEF

@@ -18,7 +18,7 @@ from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Problem
 from optcli.optimize.pursue import Course, Pursuit, pursue
-from optcli.optimize.solve import Result, solve
+from optcli.optimize.solve import Result
 from optcli.optimize.status import exit_code
 from optcli.optimize.stop import Stop
 from optcli.outcome import FoundMinimum, Outcome, Preview, Unwatched, Watch
@@ -63,7 +63,8 @@ def execute(
     chosen = choose(config, layout.size, ready.bounds is not None, lambda: ready.objective.smooth)
     problems = Problems(ready)
     compiling = time.perf_counter()
-    problems.of(chosen.methods[0])
+    first = problems.of(chosen.methods[0])
+    batched = config.starts > 1 and len(chosen.methods) == 1 and first.together  # compiled now
     course = _course(since, len(chosen.methods), layout.size)
     chosen, scaled = _in_units(config, chosen, problems, ready, course)
     compiling = time.perf_counter() - compiling
@@ -103,10 +104,7 @@ def execute(
     else:
         from optcli.starts import many
 
-        def quick(start: Array, stop: Stop, rows: Rows) -> Result:
-            return solve(problems.of(chosen.methods[0]), chosen.methods[0], start, stop, rows)
-
-        found, starts, minima, rows = many(ready, stop, quick, pursued, watch, sign)
+        found, starts, minima, rows = many(ready, stop, chosen.methods, problems, pursued, batched, watch, sign)
     result, end = found.result, found.end
     point = result.point
     return Outcome(

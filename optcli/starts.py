@@ -2,74 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from optcli.conclusion import Conclusion
-from optcli.optimize.iterate import Array, Iterate
-from optcli.optimize.multistart import Local, box, search
-from optcli.optimize.pursue import Course, Pursuit
-from optcli.optimize.solve import Result
+from optcli.local_runs import LocalRuns, Pursued, Ran
+from optcli.optimize.methods.method import Method
+from optcli.optimize.multistart import box, search
+from optcli.optimize.pursue import Pursuit
+from optcli.optimize.solve import solve
+from optcli.optimize.status import Status
 from optcli.optimize.stop import Stop
-from optcli.outcome import FoundMinimum, Unwatched, Watch
+from optcli.outcome import FoundMinimum, Watch
 from optcli.prepare import Prepared
+from optcli.problems import Problems
 from optcli.rows import Rows, signed
-
-TURN = 200  # updates of a quick run: what takes longer is better begun elsewhere
 
 
 def many(
     ready: Prepared,
     stop: Stop,
-    quick: Callable[[Array, Stop, Rows], Result],
-    pursued: Callable[[Iterate, Stop, Rows, Course], Pursuit[Conclusion]],
+    methods: Sequence[Method],
+    problems: Problems,
+    pursued: Pursued,
+    batched: bool,
     watch: Watch,
     sign: float,
 ) -> tuple[Pursuit[Conclusion], int, tuple[FoundMinimum, ...], Rows]:
     """The best of many starts, how many were made, the minima found, and the rows of the best.
 
-    Each start is a `quick` run of the first method; ends that are new are `pursued` from there. Limits are those of all
-    starts together; an end by a limit or a signal is the last.
+    Each start is a run of the first method; ends that are new are `pursued` from there. An end by a limit or a signal
+    is the last. `batched`: the problem runs many starts at once, and no other method follows.
     """
     config, layout = ready.config, ready.objective.layout
-    began = stop.clock()
-    over = False
-
-    def rest() -> Stop:
-        return replace(stop, used=stop.clock() - began)
-
-    def local(x: Array) -> Local | None:
-        nonlocal over
-        if over:
-            return None
-        rows = Rows(config.every, Unwatched(), layout, sign)
-        result = quick(x, replace(rest(), turn=TURN if stop.judges else None), rows)
-        point = result.point
-        spent = stop.max_evals is not None and result.counts.gradient >= stop.max_evals
-        late = stop.max_time is not None and stop.clock() - began >= stop.max_time
-        over = bool(stop.signal()) or spent or late or (result.status == "completed" and stop.target is not None)
-        watch.progress(result.iterations, signed(sign, point.value))
-        # an end that is none, or comes from the last evaluations, is no minimum, but may be the best there is
-        return Local(point.x, point.value, None if point.finite and not over else False, (result, rows))
-
-    def judged(end: Local) -> Local:
-        """What the point is, and where an escape or another method gets from there."""
-        result, rows = end.outcome
-        pursuit = pursued(result.iterate, rest(), rows, Course())
-        point = pursuit.result.point
-        return Local(point.x, point.value, pursuit.end.verdict.good, (pursuit, rows))
-
+    runs = LocalRuns(ready, stop, methods, problems, pursued, batched, watch, sign)
     ends = box(ready.start, *(ready.bounds or (None, None)))
     random = np.random.default_rng(config.seed)
-    searched = search(local, ready.start, config.starts, ends, random, judged)
-    best = searched.best if isinstance(searched.best.outcome[0], Pursuit) else judged(searched.best)
-    end, rows = best.outcome
+    with runs.workers:
+        searched = search(runs.run, ready.start, config.starts, ends, random, runs.judge)
+        best: Ran = searched.best.outcome
+        if best.judged is None:
+            best = runs.judge([best])[0].outcome
+        end, rows = _told(best, runs, problems, methods[0])
+    asked = stop.signal()
+    if asked:
+        message = (
+            f"stopped by {asked} after {searched.starts} of {config.starts} starts: the best point so far is given"
+        )
+        end = end._replace(end=end.end._replace(status=Status.INTERRUPTED, message=message))
     for row in rows.seen:
         watch.row(row)
     minima = tuple(
-        FoundMinimum(layout.split(each.x), signed(sign, each.value), each.times, each.outcome[0].end.verdict)
+        FoundMinimum(
+            layout.split(each.x), signed(sign, each.value), each.times, each.outcome.judged.pursuit.end.verdict
+        )
         for each in searched.minima
     )
     return end, searched.starts, minima, rows
+
+
+def _told(ran: Ran, runs: LocalRuns, problems: Problems, method: Method) -> tuple[Pursuit[Conclusion], Rows]:
+    """The end of a judged run, with its rows from the first on."""
+    assert ran.judged is not None
+    assert ran.judged.pursuit is not None
+    rows, counts = runs.rows(), replace(problems.counts)
+    if ran.alone is not None:
+        rows.history.extend(ran.alone.history)
+        rows.seen.extend(ran.alone.seen)
+    elif rows.every:  # a batch shows none: the run is made again, as far as time and signals allow
+        stop = replace(runs.rest(), iters=ran.end.iteration, tol=None, target=None, max_evals=None)
+        problems.begin(counts)
+        solve(problems.of(method), method, ran.start, stop, rows)
+        problems.begin(counts)
+    rows.history.extend(ran.judged.history)
+    rows.seen.extend(ran.judged.seen)
+    return ran.judged.pursuit, rows

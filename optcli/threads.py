@@ -1,4 +1,5 @@
-"""Work that threads share: long loops in machine code and in numpy, which let go of the interpreter's lock."""
+"""How many cores there are, and work that threads share: long loops in machine code and in numpy, which let go of the
+interpreter's lock."""
 
 from __future__ import annotations
 
@@ -11,9 +12,12 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 
+VARIABLE = "OPTCLI_THREADS"
+
+
 def threads() -> int:
-    """How many threads share a long loop: OPTCLI_THREADS, else the cores this process may use."""
-    given = os.environ.get("OPTCLI_THREADS", "")
+    """How many threads, or processes, share what can be shared: OPTCLI_THREADS, else the cores of this process."""
+    given = os.environ.get(VARIABLE, "")
     if given.isdigit() and int(given) > 0:
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

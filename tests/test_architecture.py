@@ -43,7 +43,9 @@ MAY_USE: dict[str, set[str]] = {
         "prepare",
     },  # checkpoint: the type of what goes on
     "rows": {"keeping", "layout", "optimize", "outcome"},  # keeping: the type of what is told of each leg
-    "starts": {"conclusion", "optimize", "outcome", "prepare", "rows"},
+    "starts": {"conclusion", "local_runs", "optimize", "outcome", "prepare", "problems", "rows"},
+    "local_runs": {"conclusion", "optimize", "outcome", "prepare", "problems", "rows", "threads", "workers"},
+    "workers": {"threads"},
     "run": {
         *("checkpoint", "choosing", "conclusion", "config", "errors", "keeping", "optimize", "outcome", "points"),
         *("prepare", "problems", "rows", "starts"),
@@ -72,6 +74,7 @@ HOME: dict[str, set[str]] = {
         "compiled",
         "formula",
         "layout",
+        "local_runs",
         "points",
         "starts",
     }

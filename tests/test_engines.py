@@ -15,7 +15,7 @@ import pytest
 import optcli
 from optcli.autograd.ops import Op
 from optcli.engine.native import llvm
-from optcli.engine.native.loop_code import step_of
+from optcli.engine.native.update_code import step_of
 from optcli.errors import UsageError
 from optcli.optimize.methods import METHODS, find, make
 from optcli.optimize.methods.first_order import FirstOrder

@@ -313,3 +313,93 @@ def test_a_call_returns_within_patience() -> None:
     solve(made, chosen, np.array([-1.0, 1.0]), replace(stop, signal=lambda: calls.append(clock())))
     assert len(lengths) > len(calls) > 1  # several calls an advance, and more than one advance
     assert sorted(lengths)[len(lengths) // 2] < PATIENCE
+
+
+# ------------------------------------------------------------------ many starts at once
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", BOUNDS)
+@pytest.mark.parametrize(
+    "stop",
+    [Stop(iters=150), Stop(iters=0), Stop(tol=1e-3, iters=400), Stop(target=0.5, iters=300), Stop(max_evals=77)],
+    ids=["iterations", "none", "tolerance", "target", "evaluations"],
+)
+def test_a_batch_has_the_digits_of_single_runs(method: str, kind: str, stop: Stop) -> None:
+    """Bit for bit: last and best points, states, numbers of updates, and how each would be told to have ended."""
+    bounds = {key: np.array(value) for key, value in BOUNDS[kind].items()}
+    chosen = make(method, {"lr": 0.02, "schedule": "cosine", "period": 60, "warmup": 5})
+    made = problem(build(DOCUMENT, {}, engine="native"), method=chosen, **bounds)
+    # the last of them diverge, some soon, some later; more of them than two blocks have lanes
+    starts = np.random.default_rng(4).normal(size=(300, 2)) * np.geomspace(0.01, 30.0, 300)[:, None]
+    same(made, chosen, starts, stop)
+
+
+def same(made: Problem, chosen: Any, starts: np.ndarray, stop: Stop, some: int = 5) -> None:
+    batch = made.batch(chosen, starts, stop, lambda updates: False)
+    assert batch is not None
+    x, value = batch.reported(stop)
+    for k in range(0, len(starts), some):
+        made.counts.gradient = 0
+        alone = solve(made, chosen, starts[k], stop)
+        if batch.doubtful[k]:
+            continue
+        wanted, found = alone.iterate, batch.iterate(k)
+        assert alone.counts.gradient == batch.done[k] + 1
+        assert_identical(found.point, wanted.point)
+        assert found.moved == wanted.moved
+        assert all(map(np.array_equal, found.state, wanted.state))
+        assert (found.best is None) == (wanted.best is None)
+        if found.best is not None and wanted.best is not None:
+            assert_identical(found.best, wanted.best)
+        if not batch.left[k]:
+            assert np.array_equal(x[k], alone.point.x)
+            assert value[k] == alone.point.value or not alone.point.finite
+            made.counts.gradient = int(batch.done[k]) + 1
+            again = solve(made, chosen, found, replace(stop, scale=float(batch.scale[k])))
+            assert (again.status, again.message) == (alone.status, alone.message)
+        assert batch.scale[k] == alone.scale
+
+
+def assert_identical(found: Any, wanted: Any) -> None:
+    assert found.iteration == wanted.iteration
+    assert found.finite == wanted.finite
+    for part in ("x", "value", "gradient", "gradient_norm"):
+        assert np.array_equal(getattr(found, part), getattr(wanted, part), equal_nan=True), part
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exp(-x**2)*sin(y) + 2**x + abs(z)**1.5 + (x - y)**4/100",
+        "log(x + 3) + sqrt(y + 2) + z**2*atan2(x, y)",
+        "where(x > 0, sqrt(x), x**2) + (y - 1)**2 + z**2",
+        "max(x, y, z) + Mod(x, 2) + sign(y)*x + erf(z)",
+    ],
+)
+def test_a_batch_calls_the_functions_that_single_runs_call(text: str) -> None:
+    chosen = make("gd", {"lr": 0.01})
+    made = problem(build(text, {}, engine="native"), method=chosen)
+    same(made, chosen, np.random.default_rng(1).normal(size=(200, 3)) * 2.0, Stop(iters=200), 1)
+
+
+def test_a_batch_is_left_where_it_stands() -> None:
+    chosen = make("gd", {"lr": 1e-6})
+    made = problem(build(DOCUMENT, {}, engine="native"), method=chosen)
+    starts = np.random.default_rng(1).normal(size=(40, 2))
+    batch = made.batch(chosen, starts, Stop(iters=10**9), lambda updates: updates > 50_000)
+    assert batch is not None
+    assert batch.left.all()
+    assert (batch.done == batch.done[0]).all()
+    assert 50_000 / 40 < batch.done[0] < 10**9
+    alone = solve(made, chosen, starts[7], Stop(iters=int(batch.done[0])))
+    assert_identical(batch.iterate(7).point, alone.iterate.point)
+
+
+def test_what_has_no_batch() -> None:
+    gd, adam = make("gd", {}), make("adam", {})
+    vector = problem(build("Sum(x[i]**2, (i, 1, 9))", {}, engine="native"), method=gd)
+    back = problem(build("loggamma(x + 5) + y**2", {}, engine="native"), method=gd)
+    scalar = problem(build(DOCUMENT, {}, engine="native"), method=gd)
+    for made, method in ((vector, gd), (back, gd), (scalar, adam)):
+        assert made.batch(method, np.ones((3, made.size)), Stop(iters=3), lambda updates: False) is None

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from optcli.optimize.iterate import Array
-from optcli.optimize.sobol import points
+from optcli.optimize.iterate import Array, Mask
+from optcli.optimize.sobol import Sobol
+
+Whole: TypeAlias = NDArray[np.int64]
 
 SPREAD = 10.0  # half the width, where a variable has no bounds: so many times max(1, |start|) on both sides
 ALIKE = 1e-5  # of the box: minima that are nearer to each other are one
 EQUAL = 1e-8  # relative: and whose values differ by less
 WIDTHS = (0.3, 0.1, 0.03, 0.01)  # standard deviations of a hop from a known minimum, as parts of the box
 LEADERS = 4  # the minima from which to hop
+ROUND = 8  # starts of a round; the first one is the start alone
+# later rounds have so many times the starts made before: few, as hops live on what was just found; many where nothing
+# was found to hop from
+GROWTH, ALL_NEW = 0.03, 4.0
+NO, YES, OPEN = 0, 1, -1  # whether an end is a minimum worth keeping
 
 
 class Local(NamedTuple):
-    """The end of one local run: x of shape (n,), and whether it is a minimum worth keeping; None: not judged yet."""
+    """The end of one local run that was judged: x of shape (n,), and whether it is a minimum worth keeping."""
 
     x: Array
     value: float
-    kept: bool | None
+    kept: bool
     outcome: Any = None  # what the caller wants back of the best one
+
+
+class Ends(NamedTuple):
+    """The ends of a round, x of shape (m, n), value and kept (NO, YES, OPEN) of shape (m,); outcomes as of Local."""
+
+    x: Array
+    value: Array
+    kept: NDArray[np.int8]
+    outcome: Callable[[int], Any] = lambda k: None
 
 
 class Minimum(NamedTuple):
@@ -55,84 +72,157 @@ def box(start: Array, lower: Array | None, upper: Array | None) -> tuple[Array, 
 
 
 def search(
-    local: Callable[[Array], Local | None],
+    run: Callable[[Array], Ends],
     start: Array,
     count: int,
     ends: tuple[Array, Array],
     random: np.random.Generator,
-    judge: Callable[[Local], Local] = lambda end: end,
+    judge: Callable[[Sequence[Any]], Sequence[Local]],
 ) -> Found:
-    """Local runs from `start` and count − 1 other points, shape (n,), within `ends`, until `local` returns None.
+    """Local runs from `start` and count − 1 other points within `ends`, round by round.
 
-    What `local` left open `judge` decides for each end that is not like one before; the best may be open still.
-    Sobol points take turns with hops from the lowest minima: a normal displacement in all coordinates or in one, kept
-    within the box (monotonic basin hopping: Leary, Global optimization on funneling landscapes, J. Global Optim. 18
-    (2000) 367–383; Locatelli, On the multilevel structure of global optimization problems,
-    Comput. Optim. Appl. 30 (2005) 5–22).
+    The points of a round, shape (m, n), depend on the seed and on the rounds before alone. `run` gives the ends of as
+    many of them, from the first on, as there was room for; fewer than m are the last. What it leaves OPEN `judge`
+    decides, from the outcomes of those that are not like an end before. Sobol points take turns with hops from the
+    lowest minima: a normal displacement in all coordinates or in one, kept within the box (monotonic basin hopping:
+    Leary, Global optimization on funneling landscapes, J. Global Optim. 18 (2000) 367–383; Locatelli, On the multilevel
+    structure of global optimization problems, Comput. Optim. Appl. 30 (2005) 5–22).
     """
     low, high = ends
     width = high - low
-    spread = points(start.size, random)
-    seen: list[Minimum] = []
-    minima: list[Minimum] = []
+    spread = Sobol(start.size, random)
+    seen = _Seen(width)
     best: Local | None = None
     made = 0
-    for k in range(count):
-        if k == 0:
-            x = start
-        elif k % 2 or not minima:
-            x = low + width * next(spread)
-        else:
-            x = _hop(minima, k // 2, width, random)
-        end = local(np.clip(x, low, high) if k else x)
-        if end is None:
+    while made < count:
+        minima = seen.minima()
+        size = min(count - made, max(ROUND, int((GROWTH if minima else ALL_NEW) * made)) if made else 1)
+        points = _points(made, size, spread, minima, low, width, random)
+        points = np.clip(points, low, high) if made else start[None]
+        found = run(points)
+        taken = len(found.value)
+        made += taken
+        judged = seen.take(found, judge)
+        best = _best(best, found, judged)
+        if taken < size:
             break
-        made += 1
-        if not _counted(seen, end, width):
-            if end.kept is None:
-                end = judge(end)
-            if not _counted(seen, end, width) and end.kept is not None:
-                seen.append(Minimum(end.x, end.value, 1, end.outcome, end.kept))
-            minima = _kept(seen)
-        if best is None or _better(end, best):
-            best = end
     assert best is not None, "the first start gives an end"
-    return Found(tuple(_kept(seen)), made, best)
+    return Found(tuple(seen.minima()), made, best)
 
 
-def _kept(seen: list[Minimum]) -> list[Minimum]:
-    """The minima among what was found, the lowest first."""
-    return sorted((each for each in seen if each.kept), key=lambda minimum: minimum.value)
+def _points(
+    made: int, size: int, spread: Sobol, minima: list[Minimum], low: Array, width: Array, random: np.random.Generator
+) -> Array:
+    """The next points, shape (size, n): every other one a hop, once there are minima."""
+    numbers = np.arange(made, made + size)
+    hops = (numbers % 2 == 0) & bool(minima)
+    points = np.empty((size, width.size))
+    points[~hops] = low + width * spread.take(int(np.count_nonzero(~hops)))
+    if hops.any():
+        points[hops] = _hops(minima, numbers[hops] // 2, width, random)
+    return points
 
 
-def _hop(minima: list[Minimum], turn: int, width: Array, random: np.random.Generator) -> Array:
-    leader = minima[turn // len(WIDTHS) % min(LEADERS, len(minima))]
-    step = WIDTHS[turn % len(WIDTHS)] * width * random.normal(size=width.size)
-    if turn // 2 % 2 and width.size > 1:  # one coordinate alone: valleys of separable functions lie along the axes
-        alone = np.zeros(width.size)
-        k = int(random.integers(width.size))
-        alone[k] = step[k]
-        step = alone
-    return leader.x + step
+def _hops(minima: list[Minimum], turns: Whole, width: Array, random: np.random.Generator) -> Array:
+    leaders = np.array([each.x for each in minima[:LEADERS]])
+    from_ = leaders[turns // len(WIDTHS) % len(leaders)]
+    steps = np.array(WIDTHS)[turns % len(WIDTHS)][:, None] * width * random.normal(size=(len(turns), width.size))
+    alone = turns // 2 % 2 == 1  # one coordinate: valleys of separable functions lie along the axes
+    axes = random.integers(width.size, size=len(turns))
+    steps[alone[:, None] & (np.arange(width.size) != axes[:, None])] = 0.0
+    return np.asarray(from_ + steps)
 
 
-def _better(end: Local, best: Local) -> bool:
+class _Seen:
+    """The ends that were judged, and how often each was found."""
+
+    def __init__(self, width: Array) -> None:
+        self._width = width
+        self._found: list[Minimum] = []
+        self._x, self._value = np.empty((ROUND, width.size)), np.empty(ROUND)  # of the same, with room for more
+
+    def minima(self) -> list[Minimum]:
+        """The lowest first."""
+        return sorted((each for each in self._found if each.kept), key=lambda minimum: minimum.value)
+
+    def take(self, found: Ends, judge: Callable[[Sequence[Any]], Sequence[Local]]) -> list[Local]:
+        """Count what is known, and judge what is new: the first of those that are alike stands for them."""
+        left = self._new(found, np.flatnonzero(found.kept != NO))
+        firsts, times = [], []
+        while left.size:
+            first = int(left[0])
+            same = self._alike(found.x[first], float(found.value[first]), found.x[left], found.value[left])
+            same[0] = True
+            firsts.append(first)
+            times.append(int(np.count_nonzero(same)))
+            left = left[~same]
+        opened = [first for first in firsts if found.kept[first] == OPEN]
+        decided = dict(zip(opened, judge([found.outcome(k) for k in opened]) if opened else (), strict=True))
+        for first, count in zip(firsts, times, strict=True):
+            end = decided.get(first) or Local(
+                found.x[first], float(found.value[first]), bool(found.kept[first]), found.outcome(first)
+            )
+            self._add(end, count)
+            decided[first] = end
+        return list(decided.values())
+
+    def _new(self, found: Ends, left: Whole) -> Whole:
+        """Those that are like no end before; the others are counted."""
+        known = len(self._found)
+        if len(left) <= known:
+            at = [self._known(found.x[k], float(found.value[k])) for k in left]
+            for k in at:
+                if k is not None:
+                    self._found[k] = self._found[k]._replace(times=self._found[k].times + 1)
+            return left[[k is None for k in at]]
+        for k in range(known):
+            same = self._alike(self._x[k], float(self._value[k]), found.x[left], found.value[left])
+            self._found[k] = self._found[k]._replace(times=self._found[k].times + int(np.count_nonzero(same)))
+            left = left[~same]
+        return left
+
+    def _known(self, x: Array, value: float) -> int | None:
+        """The number of the first end that is like this one."""
+        count = len(self._found)
+        same = self._alike(x, value, self._x[:count], self._value[:count])
+        return int(np.argmax(same)) if same.any() else None
+
+    def _add(self, end: Local, times: int) -> None:
+        """A judge may have gone on from there, to an end that is known."""
+        if (k := self._known(end.x, end.value)) is not None:
+            self._found[k] = self._found[k]._replace(times=self._found[k].times + times)
+            return
+        count = len(self._found)
+        if count == len(self._value):
+            self._x, self._value = np.concatenate([self._x] * 2), np.concatenate([self._value] * 2)
+        self._x[count], self._value[count] = end.x, end.value
+        self._found.append(Minimum(end.x, end.value, times, end.outcome, end.kept))
+
+    def _alike(self, x: Array, value: float, others: Array, values: Array) -> Mask:
+        """Which of the others are the same end, symmetric."""
+        near = np.abs(values - value) <= EQUAL * np.maximum(1.0, np.maximum(np.abs(values), abs(value)))
+        near[near] = (np.abs(others[near] - x) <= ALIKE * self._width).all(axis=1)
+        return np.asarray(near)
+
+
+def _best(best: Local | None, found: Ends, judged: list[Local]) -> Local | None:
     """A finite value beats none; then the lower one; a minimum that is kept where values are alike."""
-    if not np.isfinite(end.value):
-        return False
-    if not np.isfinite(best.value):
-        return True
-    room = EQUAL * max(1.0, abs(best.value))
-    if abs(end.value - best.value) <= room and bool(end.kept) != bool(best.kept):
-        return bool(end.kept)
-    return end.value < best.value
-
-
-def _counted(seen: list[Minimum], end: Local, width: Array) -> bool:
-    """Whether the end is like one before, which is then counted once more."""
-    for k, known in enumerate(seen):
-        room = EQUAL * max(1.0, abs(known.value))
-        if abs(end.value - known.value) <= room and bool(np.all(np.abs(end.x - known.x) <= ALIKE * width)):
-            seen[k] = known._replace(times=known.times + 1)
-            return True
-    return False
+    ends = [best] if best is not None else []
+    ends += judged
+    others = np.flatnonzero(found.kept == NO)
+    finite = others[np.isfinite(found.value[others])]
+    if finite.size:
+        k = int(finite[np.argmin(found.value[finite])])
+    elif others.size and not ends:
+        k = int(others[0])
+    else:
+        k = -1
+    if k >= 0:
+        ends.append(Local(found.x[k], float(found.value[k]), False, found.outcome(k)))
+    finite_ends = [end for end in ends if np.isfinite(end.value)]
+    if not finite_ends:
+        return ends[0] if ends else None
+    lowest = min(finite_ends, key=lambda end: end.value)
+    room = EQUAL * max(1.0, abs(lowest.value))
+    kept = [end for end in finite_ends if end.kept and end.value - lowest.value <= room]
+    return min(kept, key=lambda end: end.value) if kept else lowest

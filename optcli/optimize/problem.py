@@ -11,8 +11,9 @@ import numpy as np
 from optcli.optimize.iterate import Array, Iterate, largest_entry
 
 if TYPE_CHECKING:
+    from optcli.optimize.batch import Batch
     from optcli.optimize.methods.method import Method
-    from optcli.optimize.stop import Check
+    from optcli.optimize.stop import Check, Stop
 
 FAR = 1e30  # beyond it a polynomial of degree 10 has overflowed: whoever is out there has diverged
 PATIENCE = 0.1  # seconds after which `advance` returns, so that a watch can show progress
@@ -39,6 +40,9 @@ class Code(Protocol):
 
     def mask(self, parts: Iterable[str]) -> None:
         """Let `parts` go over."""
+
+    def unmask(self) -> None:
+        """Let all parts begin anew with the quick code."""
 
 
 class Late(Exception):  # noqa: N818  # no error: the step is given up
@@ -183,6 +187,29 @@ class Problem:
         """See Code."""
         if self._code is not None:
             self._code.mask(parts)
+
+    def batch(self, method: Method, starts: Array, stop: Stop, halted: Callable[[int], bool]) -> Batch | None:
+        """Whole runs from the rows of `starts`, shape (m, size), that count no evaluation; None: not of this problem.
+
+        Each ends as `solve` would end it, but for signals and time, and has its digits; `max_evals` is of each alone.
+        Where halted(updates made by all) those that no rule has ended are left where they stand.
+        """
+        return None
+
+    @property
+    def together(self) -> bool:
+        """Whether `batch` gives ends for the method that the problem was made for."""
+        return False
+
+    def forget(self) -> None:
+        """Leave behind what earlier runs left: the next one has the digits and the counts of a first one."""
+        self._last_hessian = None
+        self.unmask()
+
+    def unmask(self) -> None:
+        """See Code."""
+        if self._code is not None:
+            self._code.unmask()
 
     def advance(self, method: Method, iterate: Iterate, stop: Check, up_to: int | None) -> Iterate:
         """Step until `up_to` updates are made in all (None: no such limit) or `stop(iterate)` is not None.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from optcli.optimize.iterate import Array
@@ -52,20 +50,27 @@ def directions(dimension: int) -> list[int]:
     return [m[k] << (BITS - 1 - k) for k in range(BITS)]
 
 
-def points(size: int, random: np.random.Generator) -> Iterator[Array]:
-    """Points of the open unit cube, shape (size,), without end, moved as a whole by a digital shift from `random`.
+class Sobol:
+    """Points of the open unit cube without end, moved as a whole by a digital shift from `random`.
 
     The shift (Owen, Variance with alternative scramblings of digital nets, ACM TOMACS 13 (2003) 363–378) keeps the
     evenness and no point on a face. Coordinates beyond MOST_DIMENSIONS are uniformly random.
     """
-    count = min(size, MOST_DIMENSIONS)
-    numbers = [directions(d) for d in range(count)]
-    shift = [int(v) for v in random.integers(0, 1 << BITS, count)]
-    state = [0] * count
-    k = 0
-    while True:
-        fractions = [((s ^ t) + 0.5) / (1 << BITS) for s, t in zip(state, shift, strict=True)]
-        yield np.array([*fractions, *random.uniform(size=size - count)])
-        lowest = (~k & (k + 1)).bit_length() - 1  # Gray code: one direction number a point (Antonov & Saleev 1979)
-        state = [s ^ v[lowest] for s, v in zip(state, numbers, strict=True)]
-        k += 1
+
+    def __init__(self, size: int, random: np.random.Generator) -> None:
+        even = min(size, MOST_DIMENSIONS)
+        self._numbers = np.array([directions(d) for d in range(even)], dtype=np.int64).reshape(even, BITS)
+        self._shift = np.asarray(random.integers(0, 1 << BITS, even), dtype=np.int64)
+        self._others = size - even
+        self._random = random
+        self._taken = 0
+
+    def take(self, count: int) -> Array:
+        """The next points, shape (count, size), however they are cut into calls."""
+        k = np.arange(self._taken, self._taken + count)
+        self._taken += count
+        gray = k ^ k >> 1  # the order of Antonov & Saleev 1979, point k at once from the bits of its Gray code
+        state = np.tile(self._shift, (count, 1))
+        for bit in range(int(self._taken).bit_length()):
+            state ^= -(gray >> bit & 1)[:, None] & self._numbers[:, bit]  # all bits of −1 are set
+        return np.hstack([(state + 0.5) / (1 << BITS), self._random.uniform(size=(count, self._others))])

@@ -72,6 +72,11 @@ class Stop:
             return ITERS
         return self.iters
 
+    @property
+    def tolerance_terms(self) -> tuple[float, float]:
+        """(t, r) with T = max(t, r·min(|f|, scale)), see Check."""
+        return (float(self.tol), 0.0) if self.tol is not None else (RELATIVE, RELATIVE)
+
     def begin(self, problem: Problem, start: Iterate, began: float, gradients: bool = True) -> Check:
         """The rules for one run that began at clock() == `began` from the evaluated `start`.
 
@@ -96,18 +101,13 @@ class Check:
     def clock(self) -> Callable[[], float]:
         return self.stop.clock
 
-    @property
-    def tolerance_terms(self) -> tuple[float, float]:
-        """(t, r) with T = max(t, r·min(|f|, scale))."""
-        return (float(self.stop.tol), 0.0) if self.stop.tol is not None else (RELATIVE, RELATIVE)
-
     def tolerance(self, value: float) -> float:
         """T of contract §2, whether active or not.
 
         The default is relative to |f|, but not to an |f| that only grew so large in this run: x**4 far out has a
         gradient of 4/x·f, and a run that overflows would pass a gradient norm of 1e-8·|f| on its way.
         """
-        least, relative = self.tolerance_terms
+        least, relative = self.stop.tolerance_terms
         return max(least, relative * min(abs(value), self.scale))
 
     def over(self) -> bool:

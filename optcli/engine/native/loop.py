@@ -12,14 +12,16 @@ import math
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optcli.autograd.graph import Graph
 from optcli.engine.native.emit import Emitter
-from optcli.engine.native.loop_code import (
+from optcli.engine.native.loop_code import straight_run, vector_run
+from optcli.engine.native.plan import SHARED, NativePlan, chained
+from optcli.engine.native.update_code import (
     BEST_AT,
     BEST_NORM,
     BEST_VALUE,
@@ -32,12 +34,12 @@ from optcli.engine.native.loop_code import (
     Update,
     norm_function,
     step_of,
-    straight_run,
     update_function,
-    vector_run,
 )
-from optcli.engine.native.plan import SHARED, NativePlan, chained
 from optcli.threads import share
+
+if TYPE_CHECKING:
+    from optcli.engine.native.lanes import Lanes
 
 Array = NDArray[np.float64]
 MOST_STRAIGHT = 64  # variables of a loop that keeps everything in registers
@@ -154,8 +156,20 @@ class Loop:
         """Whether another plan, with masked products, could find finite numbers where this one does not."""
         return not self.plan.masked and chained(self.graph)
 
+    @cached_property
     def masked(self) -> Loop:
+        """The same with masked products."""
         return Loop(self.graph, self._update, self.states, self.bounds, masked=True)
+
+    @cached_property
+    def lanes(self) -> Lanes | None:
+        """The same for many starts at once; None where that cannot be."""
+        from optcli.engine.native.lanes import Lanes
+
+        try:
+            return Lanes(self)
+        except RuntimeError:
+            return None
 
     def evaluate(self, x: Array) -> tuple[float, Array]:
         """Value and gradient, a new array of shape (n,)."""

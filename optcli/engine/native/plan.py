@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -193,7 +194,7 @@ class Evaluator:
     def __init__(self, graph: Graph, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> None:
         self._made = graph, inputs, outputs
         self.masked = False  # whether the quick code was given up for the other one
-        self._plan = NativePlan(graph, inputs, outputs, masked=not chained(graph), watch=True)
+        self._quick = self._plan = NativePlan(graph, inputs, outputs, masked=not chained(graph), watch=True)
 
     def load(self) -> None:
         """Compile now rather than at the first call."""
@@ -202,7 +203,15 @@ class Evaluator:
     def mask(self) -> None:
         """Give up the quick code."""
         if not self._plan.masked:
-            self._plan, self.masked = NativePlan(*self._made, masked=True), True
+            self._plan, self.masked = self._slow, True
+
+    def unmask(self) -> None:
+        """Begin anew with the quick code."""
+        self._plan, self.masked = self._quick, False
+
+    @cached_property
+    def _slow(self) -> NativePlan:
+        return NativePlan(*self._made, masked=True)
 
     def __call__(self, *inputs: Array) -> list[Array]:
         """New vectors, one for each group of outputs."""
@@ -210,10 +219,9 @@ class Evaluator:
         outputs = [np.empty(size) for size in self._plan.sizes]
         self._plan.into(given, outputs)
         if not self._plan.masked and not self._plan.finite(outputs):
-            plan = NativePlan(*self._made, masked=True)
-            plan.into(given, outputs)
-            if plan.finite(outputs):  # it will be needed again
-                self._plan, self.masked = plan, True
+            self._slow.into(given, outputs)
+            if self._slow.finite(outputs):  # it will be needed again
+                self.mask()
         return outputs
 
 

@@ -1,0 +1,254 @@
+"""The local runs of a search over many starts: side by side, and accepted in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from optcli.conclusion import Conclusion
+from optcli.optimize.batch import Batch
+from optcli.optimize.iterate import Array, Iterate
+from optcli.optimize.methods.method import Method
+from optcli.optimize.multistart import NO, OPEN, Ends, Local
+from optcli.optimize.problem import Counts
+from optcli.optimize.pursue import Course, Pursuit
+from optcli.optimize.solve import solve
+from optcli.optimize.status import Status
+from optcli.optimize.stop import Stop
+from optcli.outcome import Row, Unwatched, Watch
+from optcli.prepare import Prepared
+from optcli.problems import Problems
+from optcli.rows import Rows, signed
+from optcli.threads import threads
+from optcli.workers import Workers
+
+TURN = 200  # updates of a quick run: what takes longer is better begun elsewhere
+
+Pursued = Callable[[Array | Iterate, Stop, Rows, Course], Pursuit[Conclusion]]
+
+
+class Task(NamedTuple):
+    """A run from a start of shape (n,), or a pursuit from where a run ended; `counts` are those made before."""
+
+    start: Array | Iterate
+    counts: Counts
+    scale: float | None = None
+
+
+class Answer(NamedTuple):
+    """Where a Task led: the iterate, the point to report and what else is told; its rows, and what it cost."""
+
+    end: Iterate
+    scale: float
+    status: Status
+    point: Any
+    pursuit: Pursuit[Conclusion] | None
+    history: list[dict[str, Any]]
+    seen: list[Row]
+    cost: Counts
+
+
+class Ran(NamedTuple):
+    """A local run: where it began and ended, the answer where it ran alone, and the one of the pursuit from its end."""
+
+    start: Array
+    end: Iterate
+    scale: float
+    alone: Answer | None = None
+    judged: Answer | None = None
+
+
+class LocalRuns:
+    """The local runs of a search, and what they used up together.
+
+    Limits are those of all starts together. Runs of a round, and then the pursuits from those ends that are new, go on
+    at the same time, each with the evaluations that were left before the round. They are accepted in their order: one
+    that would have met the limit is made again with what is left, those after it are thrown away. So the evaluations
+    told keep to `max_evals` as those of one start do, where a line search goes to its end, and nothing but time depends
+    on the number of cores.
+    """
+
+    def __init__(
+        self,
+        ready: Prepared,
+        stop: Stop,
+        methods: Sequence[Method],
+        problems: Problems,
+        pursued: Pursued,
+        batched: bool,
+        watch: Watch,
+        sign: float,
+    ) -> None:
+        self._ready, self._stop, self._watch, self._sign = ready, stop, watch, sign
+        self._method, self._problems, self._pursued = methods[0], problems, pursued
+        self._began = stop.clock()
+        self._over = False
+        self._kinked = not ready.objective.smooth
+        self._tasks, self._seconds = 0, 0.0
+        self._last = 0, float("nan")
+        self.workers = Workers(self._work, threads(), stop.signal)
+        self.made = 0
+        self._batched = batched
+
+    # ------------------------------------------------------------ one task, here or in another process
+
+    def rows(self) -> Rows:
+        """For a run that nobody watches."""
+        return Rows(self._ready.config.every, Unwatched(), self._ready.objective.layout, self._sign)
+
+    def rest(self) -> Stop:
+        """The rules, with the time that is used up."""
+        return replace(self._stop, used=self._stop.clock() - self._began, signal=self.workers.told)
+
+    def _work(self, task: Task) -> Answer:
+        began = self._stop.clock()
+        self._problems.begin(task.counts)
+        rows, stop, pursuit = self.rows(), self.rest(), None
+        if isinstance(task.start, Iterate):
+            pursuit = self._pursued(task.start, replace(stop, scale=task.scale), rows, Course())
+            result = pursuit.result
+        else:
+            turn = TURN if stop.judges and not self._batched else None
+            result = solve(self._problems.of(self._method), self._method, task.start, replace(stop, turn=turn), rows)
+        now = self._problems.counts
+        cost = Counts(**{name: number - getattr(task.counts, name) for name, number in vars(now).items()})
+        self._tasks, self._seconds = self._tasks + 1, self._seconds + self._stop.clock() - began
+        return Answer(result.iterate, result.scale, result.status, result.point, pursuit, rows.history, rows.seen, cost)
+
+    # ------------------------------------------------------------ what was used up
+
+    def _spent(self) -> bool:
+        """Whether the limit of evaluations is reached."""
+        counts = self._problems.counts
+        used = counts.gradient if self._method.gradients else counts.value
+        return self._stop.max_evals is not None and used >= self._stop.max_evals
+
+    def _met(self, task: Task, cost: Counts) -> bool:
+        """Whether a run that its task let go on would have met the limit now; some methods count values."""
+        most, now = self._stop.max_evals, self._problems.counts
+        pairs = (task.counts.gradient, now.gradient + cost.gradient), (task.counts.value, now.value + cost.value)
+        return most is not None and any(before < most <= after for before, after in pairs)
+
+    def _late(self) -> bool:
+        stop = self._stop
+        return bool(stop.signal()) or (stop.max_time is not None and stop.clock() - self._began >= stop.max_time)
+
+    def _count(self, cost: Counts) -> None:
+        counts = self._problems.counts
+        self._problems.begin(Counts(**{name: n + getattr(cost, name) for name, n in vars(counts).items()}))
+
+    def _accepted(self, tasks: Sequence[Task]) -> Any:
+        """(task, answer) in order, each within the limits, until the caller wants no more."""
+        before = tasks[0].counts
+        mean = self._seconds / max(1, self._tasks)
+        sight = mean * max(len(tasks), 0 if self._batched else self._ready.config.starts - self.made)
+        answers = self.workers.map(tasks, sight, lambda: self._watch.progress(*self._last))
+        counts = before
+        for task in tasks:
+            answer = next(answers)
+            self._problems.begin(counts)
+            if counts != before and self._met(task, answer.cost):
+                answer = self._work(task._replace(counts=counts))
+                self._problems.begin(counts)
+            self._count(answer.cost)
+            counts = replace(self._problems.counts)
+            self._last = answer.end.iteration, signed(self._sign, answer.point.value)
+            self._watch.progress(*self._last)
+            yield task, answer
+            self._problems.begin(counts)
+
+    # ------------------------------------------------------------ what the search asks for
+
+    def run(self, points: Array) -> Ends:
+        """The ends from these points, shape (m, n)."""
+        if self._over:
+            return Ends(points[:0], np.empty(0), np.empty(0, dtype=np.int8))
+        batch = self._batch(points)
+        ends = self._alone(points) if batch is None else self._together(points, batch)
+        self.made += len(ends.value)
+        return ends
+
+    def judge(self, ran: Sequence[Ran]) -> list[Local]:
+        """What the ends are, and where an escape or another method gets from there."""
+        counts = replace(self._problems.counts)
+        found = []
+        tasks = [Task(each.end, counts, each.scale) for each in ran]
+        for each, (_, answer) in zip(ran, self._accepted(tasks), strict=True):
+            good = answer.pursuit.end.verdict.good
+            found.append(Local(answer.point.x, answer.point.value, good, each._replace(judged=answer)))
+        return found
+
+    def _ended(self, start: Array, answer: Answer) -> tuple[Local, Ran]:
+        """A run alone is over; so may be the search."""
+        point = answer.point
+        reached = self._stop.target is not None and point.value <= self._stop.target
+        self._over = self._spent() or self._late() or reached
+        # an end that is none, or comes from the last evaluations, is no minimum, but may be the best there is
+        kept = point.finite and not self._over
+        return Local(point.x, point.value, kept), Ran(start, answer.end, answer.scale, answer)
+
+    def _alone(self, points: Array) -> Ends:
+        counts = replace(self._problems.counts)
+        found = []
+        accepted = self._accepted([Task(x, counts) for x in points])
+        for task, answer in accepted:
+            found.append(self._ended(task.start, answer))
+            if self._over:
+                break
+        accepted.close()
+        kept = np.array([OPEN if end.kept else NO for end, _ in found], dtype=np.int8)
+        x, value = np.array([end.x for end, _ in found]), np.array([end.value for end, _ in found])
+        return Ends(x, value, kept, lambda k: found[k][1])
+
+    def _batch(self, points: Array) -> Batch | None:
+        if not self._batched:
+            return None
+        stop, used = self._stop, self._problems.counts.gradient
+        left = None if stop.max_evals is None else max(1, stop.max_evals - used)
+
+        def halted(made: int) -> bool:
+            return self._late() or (left is not None and made >= left)
+
+        problem = self._problems.of(self._method)
+        return problem.batch(self._method, points, replace(stop, max_evals=left), halted)
+
+    def _together(self, points: Array, batch: Batch) -> Ends:
+        """Accept the ends of a batch in their order; some have to run alone."""
+        stop, late = self._stop, self._late()
+        x, value = batch.reported(stop)
+        opened = batch.finite & ~batch.left & (batch.flat(stop) | batch.still | self._kinked)
+        kept = np.where(opened, OPEN, NO).astype(np.int8)
+        if late:
+            kept[:] = NO
+        special = batch.doubtful | batch.left if not late else np.zeros(len(points), dtype=np.bool_)
+        reached = batch.reached(stop)
+        cost = np.cumsum(batch.done + 1)
+        alone: dict[int, Ran] = {}
+        most = np.inf if stop.max_evals is None else stop.max_evals
+        k = 0
+        while k < len(points) and not self._over:
+            before = int(cost[k - 1]) if k else 0
+            used = self._problems.counts.gradient + cost[k:] - before
+            ends = np.flatnonzero(special[k:] | reached[k:] | (used >= most))
+            plain = k + int(ends[0]) if ends.size else len(points)
+            made = (int(cost[plain - 1]) if plain else 0) - before
+            self._count(Counts(made, made))
+            k = plain
+            if k == len(points):
+                break
+            answer = self._work(Task(points[k], replace(self._problems.counts)))
+            end, alone[k] = self._ended(points[k], answer)
+            x[k], value[k], kept[k] = end.x, end.value, OPEN if end.kept else NO
+            k += 1
+        self._over = self._over or late
+        if k:
+            self._last = int(batch.done[k - 1]), signed(self._sign, float(value[k - 1]))
+            self._watch.progress(*self._last)
+
+        def outcome(j: int) -> Ran:
+            return alone[j] if j in alone else Ran(points[j], batch.iterate(j), float(batch.scale[j]))
+
+        return Ends(x[:k], value[:k], kept[:k], outcome)
