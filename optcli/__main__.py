@@ -6,6 +6,9 @@ import os
 import sys
 from typing import NoReturn
 
+# BLAS adds in an order that depends on its threads, which wait for each other over matrices as small as those here.
+BLAS = "OPENBLAS_NUM_THREADS"
+
 # Objects made between two looks for garbage: the usual 700 would look a hundred times while modules are loaded.
 PATIENCE = 50_000
 
@@ -13,6 +16,7 @@ PATIENCE = 50_000
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     gc.set_threshold(PATIENCE)
+    os.environ.setdefault(BLAS, "1")  # read when numpy is loaded
     try:
         from optcli.cli import main as run
 

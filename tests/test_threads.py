@@ -57,3 +57,15 @@ def test_runs_have_the_same_digits_with_one_thread_and_two() -> None:
     assert len(one) == len(CASES)
     for case, first, second in zip(CASES, one, two, strict=True):
         assert first == second, case
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(None, "1"), ("3", "3")])
+def test_the_program_has_one_blas_thread_unless_told_otherwise(given: str | None, wanted: str) -> None:
+    code = (
+        "import os, sys\nfrom optcli.__main__ import main\nsys.argv = ['optcli', '--version']\n"
+        "try:\n    main()\nexcept SystemExit:\n    print(os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules)"
+    )
+    environ = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    environ |= {"OPENBLAS_NUM_THREADS": given} if given else {}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"{wanted} False"
