@@ -17,7 +17,7 @@ MAY_USE: dict[str, set[str]] = {
     "autograd": set(),
     "engine": {"autograd", "threads"},
     "expr": {"autograd", "errors", "layout"},
-    "optimize": {"errors", "threads"},
+    "optimize": {"errors"},
     "data": {"errors"},
     "config": {"errors", "data", "library"},  # library: to tell a name from a formula when a result is replayed
     "library": {"errors", "config"},

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
 from optcli.optimize.iterate import Array, largest_entry
-from optcli.threads import share, threads
 
 SHORT = 10_000  # entries; BLAS splits longer products among threads, as many as there are
 BLOCK = 8192
-MANY = 500_000  # entries of rows that threads share
 
 
 def dot(a: Array, b: Array) -> float:
@@ -32,41 +29,19 @@ def dot(a: Array, b: Array) -> float:
 def dots(rows: Array, b: Array) -> Array:
     """The inner product of each row with b, shape (k,), for contiguous rows of shape (k, n): the digits of `dot`."""
     k, n = rows.shape
-    whole = n - n % BLOCK if n > SHORT else 0
-    out: Array = np.vecdot(rows[:, whole:], b[whole:])
-    if whole:
-        columns = b[:whole].reshape(-1, BLOCK)
-        sums = np.empty((k, whole // BLOCK))
-
-        def some(begin: int, end: int) -> None:
-            np.vecdot(rows[begin:end, :whole].reshape(end - begin, whole // BLOCK, BLOCK), columns, out=sums[begin:end])
-
-        _shared(k, rows.size, some)
-        out += np.add.reduce(sums, axis=1)
+    if n <= SHORT:
+        short: Array = np.vecdot(rows, b)
+        return short
+    whole = n - n % BLOCK
+    blocks = np.vecdot(rows[:, :whole].reshape(k, whole // BLOCK, BLOCK), b[:whole].reshape(-1, BLOCK))
+    out: Array = np.add.reduce(blocks, axis=1) + np.vecdot(rows[:, whole:], b[whole:])
     return out
 
 
 def combined(c: Array, rows: Array) -> Array:
     """Σ c_k·rows_k, a new array of shape (n,), for c of shape (k,) and rows of shape (k, n)."""
-    n = rows.shape[1]
-    out: Array = np.empty(n)
-
-    def some(begin: int, end: int) -> None:
-        part = slice(begin * BLOCK, min(end * BLOCK, n))
-        np.einsum("k,kn->n", c, rows[:, part], out=out[part])
-
-    _shared(-(-n // BLOCK), rows.size, some)
+    out: Array = np.einsum("k,kn->n", c, rows)
     return out
-
-
-def _shared(count: int, entries: int, work: Callable[[int, int], None]) -> None:
-    """work(begin, end) on ranges that cover range(count): one for each thread if there are many entries."""
-    workers = min(threads(), count) if entries >= MANY else 1
-    ends = [count * k // workers for k in range(workers + 1)]
-    if workers == 1:
-        work(0, count)
-    else:
-        share(workers, lambda k: work(ends[k], ends[k + 1]), workers)
 
 
 def norm(a: Array) -> float:

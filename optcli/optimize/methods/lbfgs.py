@@ -44,7 +44,7 @@ class LBFGS(Descent):
         return Memory.empty(self.memory, len(point.x))
 
     def blank(self, memory: State) -> bool:
-        return Memory(*memory).held == 0
+        return bool(memory[2][0] == 0.0)
 
     def direction(self, memory: State, point: Point) -> tuple[Array, float]:
         return Memory(*memory).down(point.gradient), 1.0
@@ -54,75 +54,62 @@ class LBFGS(Descent):
 
 
 class Memory(NamedTuple):
-    """The last pairs (s, y), oldest first, and inner products of theirs, each computed once.
+    """The last m pairs (s, y) in c = m + 1 slots, and inner products of theirs, each computed once.
 
     A step asks for the products of all rows with the new gradient and no more: differences of these are the products
     with the new y: Byrd, Nocedal & Schnabel, Representations of quasi-Newton matrices and their use in limited memory
     methods, Math. Programming 63 (1994) 129–156, section 3.2. The two-loop recursion then is one on numbers.
 
-    Rows are written behind those of the step before into the same array, which no older memory looks at; where there
-    is no room, or another step from the same memory has taken it, what is still needed is copied.
+    The k-th pair is in slot k modulo c; the slot that is free holds what fell out last, with zeros in all matrices. A
+    step writes its pair there, into the array that all memories of a run share: copies would cost more than all else.
+    So an iterate can be stepped from again as long as it is the last or the one before.
     """
 
-    rows: Array  # shape (2c, n): s and y in turn, of c pairs at most
-    taken: Array  # shape (1,): pairs that were written to `rows`, shared by all memories with these rows
-    span: Array  # shape (2,): the first pair of this memory, and one beyond the last
-    D: Array  # shape (m,): s_iᵀy_i, the newest last, zero where there is no pair yet, as below
-    U: Array  # shape (m, m): the inverse of R, the upper triangle of SᵀY
-    YY: Array  # shape (m, m): y_iᵀy_j
-    G: Array  # shape (m, 2): s_iᵀg and y_iᵀg for the gradient g at the iterate
+    rows: Array  # shape (2c, n): s and y in turn
+    written: Array  # shape (1,): pairs that were written to `rows`, by this memory or later ones
+    known: Array  # shape (1,): pairs that this memory has seen
+    D: Array  # shape (c,): s_iᵀy_i
+    U: Array  # shape (c, c): the inverse of R, the upper triangle of SᵀY in the order of the pairs
+    YY: Array  # shape (c, c): y_iᵀy_j
+    G: Array  # shape (c, 2): s_iᵀg and y_iᵀg for the gradient g at the iterate
 
     @classmethod
     def empty(cls, m: int, n: int) -> Memory:
-        square = np.zeros((m, m))
-        return cls(
-            np.zeros((2 * (m + m // 2 + 1), n)), np.zeros(1), np.zeros(2), np.zeros(m), square, square, np.zeros((m, 2))
-        )
+        c = m + 1
+        square = np.zeros((c, c))
+        return cls(np.zeros((2 * c, n)), np.zeros(1), np.zeros(1), np.zeros(c), square, square, np.zeros((c, 2)))
 
     @property
-    def held(self) -> int:
-        """The number k of pairs."""
-        return int(self.span[1] - self.span[0])
-
-    @property
-    def pairs(self) -> Array:
-        """The rows of this memory, shape (2k, n)."""
-        first, end = self.span.tolist()
-        return self.rows[2 * int(first) : 2 * int(end)]
+    def used(self) -> int:
+        """How many slots have held a pair."""
+        return min(int(self.known[0]), len(self.D))
 
     def after(self, step: Step) -> Memory:
         """With the pair of a step, unless it has no curvature, and products with the gradient that it led to."""
-        m = len(self.D)
-        rows, taken, span = self._behind(step)
+        c, known, rows, written = len(self.D), int(self.known[0]), self.rows, self.written
+        if written[0] != known or not rows.flags.writeable:
+            assert written[0] <= known + 1, "pairs of an iterate that lies further back are overwritten"
+            rows, written = rows.copy(), self.known.copy()
+        new, old = known % c, (known + 1) % c
+        step.write(rows[2 * new], rows[2 * new + 1])
         ys = step.curvature
         if ys:
-            taken[0] = span[1]
-            here = self._replace(rows=rows, taken=taken, span=span)
+            known += 1
+            written[0] = known
         else:
-            here = self
-        G = np.zeros((m, 2))
-        if here.held:
-            G[m - here.held :] = dots(here.pairs, step.trial.g).reshape(-1, 2)
+            rows[2 * new : 2 * new + 2] = 0.0
+        used = min(known, c)
+        G = np.zeros((c, 2))
+        if used:
+            G[:used] = dots(rows[: 2 * used], step.trial.g).reshape(-1, 2)
         if not ys:
-            return here._replace(G=G)
-        D, U, YY = np.empty(m), np.zeros((m, m)), np.empty((m, m))
-        D[:-1], U[:-1, :-1], YY[:-1, :-1] = self.D[1:], self.U[1:, 1:], self.YY[1:, 1:]
-        change = G[:-1] - self.G[1:]
-        D[-1], U[-1, -1], YY[-1, -1] = ys, 1.0 / ys, step.yy
-        U[:-1, -1] = (U[:-1, :-1] @ change[:, 0]) / -ys
-        YY[:-1, -1] = YY[-1, :-1] = change[:, 1]
-        return Memory(rows, taken, span, D, U, YY, G)
-
-    def _behind(self, step: Step) -> tuple[Array, Array, Array]:
-        """`rows`, `taken` and `span` with s and y behind the others, not taken yet, and without the oldest of m."""
-        (first, end), rows, taken = map(int, self.span), self.rows, self.taken
-        first += end - first == len(self.D)
-        if 2 * end == len(rows) or end < taken[0] or not rows.flags.writeable:
-            rows, taken = np.zeros_like(rows), np.zeros(1)
-            rows[: 2 * (end - first)] = self.rows[2 * first : 2 * end]
-            first, end = 0, end - first
-        step.write(rows[2 * end], rows[2 * end + 1])
-        return rows, taken, np.array([float(first), end + 1.0])
+            return Memory(rows, written, self.known, self.D, self.U, self.YY, G)
+        D, U, YY, change = self.D.copy(), self.U.copy(), self.YY.copy(), G - self.G
+        D[old], U[old], U[:, old], YY[old], YY[:, old], change[old] = (0.0,) * 6
+        U[:, new] = (U @ change[:, 0]) / -ys
+        YY[:, new] = YY[new] = change[:, 1]
+        D[new], U[new, new], YY[new, new] = ys, 1.0 / ys, step.yy
+        return Memory(rows, written, np.array([float(known)]), D, U, YY, G)
 
     def down(self, g: Array) -> Array:
         """−H·g for the gradient g at the iterate, a new array of shape (n,); of one pair at least.
@@ -130,11 +117,12 @@ class Memory(NamedTuple):
         The two loops with q and their result as combinations of g and the pairs: a_i = ρ_i·s_iᵀq from the newest to the
         oldest is to solve R·a = Sᵀg, and the second loop solves with Rᵀ likewise.
         """
-        gamma = float(self.D[-1] / self.YY[-1, -1])
+        newest, used = int(self.known[0] - 1) % len(self.D), self.used
+        gamma = float(self.D[newest] / self.YY[newest, newest])
         a = self.U @ self.G[:, 0]
         weights = np.empty_like(self.G)
         weights[:, 0] = self.U.T @ (gamma * (self.G[:, 1] - self.YY @ a) - self.D * a)
         weights[:, 1] = gamma * a
-        d: Array = np.multiply(g, -gamma)
-        d += combined(weights[len(a) - self.held :].ravel(), self.pairs)
+        d = combined(weights[:used].ravel(), self.rows[: 2 * used])
+        d -= gamma * g
         return d
