@@ -76,9 +76,17 @@ def mgh() -> list[Cells]:
             print(f"    {each['name']}: {ours.value!r} {ours.status} {ours.verdict.kind}; known {known}", flush=True)
     ratio = math.exp(sum(map(math.log, ratios)) / len(ratios))
     total = len(problems)
+    lowest = 0
+    for each in problems:
+        ours = optcli.minimize(each["expression"], start=each["variables"], starts=16, every=0)
+        good = near(ours.value, [each["minimum"]])
+        lowest += good
+        if not good:
+            print(f"    {each['name']} from 16 starts: {ours.value!r}; known {each['minimum']}", flush=True)
     return [
         ("MGH from the standard starts, auto", "solved", f"{won} of {total}", f"L-BFGS-B {theirs}", f"{total}", ""),
         ("the same", "false verdicts", f"{false}", "", "0", "0"),
+        ("the same, `--starts 16`", "global minimum found", f"{lowest} of {total}", "", "", f"{total}"),
         ("the same", "work / SciPy L-BFGS-B, geometric mean", f"{ratio:.2f}", "1", "≤ 1.0", "≤ 0.5"),
     ]
 

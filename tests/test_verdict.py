@@ -225,6 +225,16 @@ def test_many_variables_by_products(text: str, start: float, kinds: set[str]) ->
         assert abs(result.verdict.direction[0]) == pytest.approx(1, abs=1e-3)
 
 
+def test_a_step_that_the_value_cannot_show_is_none() -> None:
+    """Σ j·(x_j − 1) over 10⁵ terms is rounded to 1e-9 or so, which is a gradient of 1e-3."""
+    result = optcli.minimize("variably_dimensioned", params={"n": 100_000}, every=0)
+    assert result.value < 1e-15
+    assert result.gradient_norm > 1e-5
+    assert result.verdict.kind == "stationary"
+    assert "what rounding leaves of zero" in result.verdict.text
+    assert len(result.legs) == 1
+
+
 @pytest.mark.parametrize("tol", [1e-3, 1e-5])
 @pytest.mark.parametrize("n", [600, 2000])
 def test_curvature_that_goes_with_the_gradient_is_no_saddle(n: int, tol: float) -> None:

@@ -115,9 +115,10 @@ class Judging:
             rough = noise(self.problem, point.x, point.value, point.gradient)
         quiet = small or self._at_noise(rough)
         if len(self.free) > DENSE:
-            from optcli.optimize.krylov import judged
+            from optcli.optimize.krylov import judged, unseen
 
-            return judged(self, rough) if quiet else self._not_stationary(None, None)
+            quiet = quiet or (self.status in (Status.STALLED, Status.FAILED) and unseen(self, rough))
+            return judged(self) if quiet else self._not_stationary(None, None)
         if not quiet and len(self.free) > FEW and self.status not in (
             Status.STALLED, Status.FAILED, Status.CONVERGED, Status.LIMIT
         ):  # fmt: skip

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optcli.optimize.curvature import EPS, Noise
+from optcli.optimize.curvature import EPS, LOUD, Noise
 from optcli.optimize.digits import digits, inexact
 from optcli.optimize.iterate import Array, largest_entry
 from optcli.optimize.sentences import unit
@@ -27,6 +27,7 @@ SETTLED = 0.1  # it counts as found where its error bound is below this share of
 ROUNDING = 100.0 * EPS  # of the largest curvature, below which a small one is not told from zero
 CG_STEPS = 80
 CG_FORCING = 1e-2  # residual of the Newton step, in terms of the gradient
+FAINT = 1e-10  # of the value: the largest rounding that a step may hide behind
 GRADIENT_LEFT = 0.2  # a Newton step that leaves more of the gradient than this is no step to a minimum
 
 
@@ -114,16 +115,23 @@ def newton_step(judging: Judging, g: Array) -> tuple[Array, bool]:
     return s, True
 
 
-def judged(judging: Judging, rough: Noise) -> Verdict:
+def unseen(judging: Judging, rough: Noise) -> bool:
+    """Whether Newton's step gains no more than the rounding of the value, where that is small."""
+    g, f = judging.point.gradient[judging.free], judging.point.value
+    step, convex = newton_step(judging, g)
+    return convex and rough.value <= FAINT * max(1.0, abs(f)) and -0.5 * inner(g, step) <= LOUD * rough.value
+
+
+def judged(judging: Judging) -> Verdict:
     """The verdict on a point of many variables whose gradient is small."""
     from optcli.optimize.judging import KEPT, NEAR
 
     words, point, problem = judging.words, judging.point, judging.problem
+    g = point.gradient[judging.free]
+    step, convex = newton_step(judging, g)
     ritz = lanczos(judging)
     if ritz is None:
         return Verdict("stationary", words.stationary("products with the Hessian are not finite"))
-    g = point.gradient[judging.free]
-    step, convex = newton_step(judging, g)
     s = judging.whole(step)
     y = problem.project(point.x + s)
     # a curvature that goes with the rest of the gradient is that of a point beside the stationary one

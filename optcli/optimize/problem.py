@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -220,12 +220,12 @@ class Problem:
         """
         deadline = stop.clock() + PATIENCE
         while True:
-            before = replace(self.counts)
+            before = dict(vars(self.counts))
             self._over = stop.over
             try:
                 iterate = method.step(self, iterate)
             except Late:
-                vars(self.counts).update(vars(before))
+                vars(self.counts).update(before)
                 return iterate
             finally:
                 self._over = None

@@ -65,16 +65,16 @@ class Sentences:
             return "value or gradient is not a finite number here, so nothing can be said of this point"
         return f"the {what} is not a finite number here: {culprit.sentence}"
 
-    def minimum(self, smallest: float, digits: dict[str, int], held: Sequence[str]) -> str:
+    @property
+    def zero(self) -> str:
+        """Of a gradient that is as small as can be asked for."""
         norm = self.point.gradient_norm
-        what = (
-            f"the gradient norm {norm:.3g} is within {self.tolerance:.3g}"
-            if norm <= self.tolerance
-            else f"the gradient norm {norm:.3g} is what rounding leaves of zero"
-        )
+        return self.slope if norm <= self.tolerance else f"the gradient norm {norm:.3g} is what rounding leaves of zero"
+
+    def minimum(self, smallest: float, digits: dict[str, int], held: Sequence[str]) -> str:
         bounds = f"; {_listed(held)} {'is' if len(held) == 1 else 'are'} held by bounds" if held else ""
         return (
-            f"{what}, {self.curvature(smallest)}; good to {_count(digits['x'])} of x "
+            f"{self.zero}, {self.curvature(smallest)}; good to {_count(digits['x'])} of x "
             f"and {_count(digits['value'])} of the value{bounds}"
         )
 
@@ -84,7 +84,7 @@ class Sentences:
         )
 
     def stationary(self, why: str) -> str:
-        return f"{self.slope}, as it is at a {self.extremum}; curvature is not judged: {why}"
+        return f"{self.zero}, as it is at a {self.extremum}; curvature is not judged: {why}"
 
     def not_stationary(self, gain: float | None, near: Culprit | None) -> str:
         text = f"{self.slope}, so it is no {self.extremum} yet"

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,19 +61,19 @@ class Stop:
         if self.target is not None and not math.isfinite(self.target):
             raise UsageError(f"target is a finite number, not {self.target!r}")
 
-    @property
+    @cached_property
     def judges(self) -> bool:
         """Whether a tolerance is active: `iters` alone runs exactly that far."""
         return self.tol is not None or self.iters is None
 
-    @property
+    @cached_property
     def limit(self) -> int | None:
         """The number of updates that ends the run; None where time or evaluations alone do."""
         if self.iters is None and self.max_time is None and self.max_evals is None:
             return ITERS
         return self.iters
 
-    @property
+    @cached_property
     def tolerance_terms(self) -> tuple[float, float]:
         """(t, r) with T = max(t, r·min(|f|, scale)), see Check."""
         return (float(self.tol), 0.0) if self.tol is not None else (RELATIVE, RELATIVE)
