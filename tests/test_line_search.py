@@ -266,6 +266,13 @@ def test_an_unbounded_ray(word: str, power: int) -> None:
 
 
 @pytest.mark.parametrize("word", SEARCHES)
+def test_a_ray_followed_from_the_shortest_step(word: str) -> None:
+    found = Counted(lambda a: (-a, -1.0)).search(word, 1e-307, 1e-4, 0.9)
+    assert found.end in ("unbounded", "found")
+    assert found.lowest.f < -1e100 or word == "armijo"  # which is content with any descent
+
+
+@pytest.mark.parametrize("word", SEARCHES)
 def test_rounding_of_the_value_does_not_stop_it(word: str) -> None:
     """10⁸ + (a − 1)²/2 from 1e-6 before the minimizer: the value is the same to the last bit, the slope tells."""
 

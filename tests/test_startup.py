@@ -32,7 +32,7 @@ LOADED = {
 }
 OURS = {"optcli", *(f"{room}.{name}" for room, names in LOADED.items() for name in names.split())}
 THIRD_PARTY = {"click", "llvmlite", "numpy", "platformdirs"}
-NATIVE = {"optcli.compiled", *(name for name in OURS if name.startswith("optcli.engine.native"))}
+NATIVE = {"optcli.compiled", "optcli.threads", *(name for name in OURS if name.startswith("optcli.engine.native"))}
 # slow parts of the standard library that only some commands need
 LATER = {"asyncio", "concurrent.futures", "csv", "fractions", "logging", "multiprocessing", "socket"}
 # what an interpreter may load by itself: `site` and its .pth files

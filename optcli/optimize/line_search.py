@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST = 60  # trials: halving from 1 has reached the rounding of x + αd by then
 LEAST_CUT, MOST_CUT = 0.1, 0.5  # backtracking keeps between these parts of α, Dennis & Schnabel (1983) alg. A6.3.1
 PLAIN = 8  # trials by which a ray that only goes down is followed at the strategy's own pace
-LEAP = 1e300  # the longest leap on such a ray
+LEAP = 300.0  # powers of ten: the longest leap on such a ray
 BOTTOM = -1e100  # a value below it on the way to overflow: no minimum that doubles could tell
 
 End: TypeAlias = Literal["found", "lower", "rounding", "failed", "unbounded"]
@@ -111,7 +111,7 @@ def search(
             break
         alpha = following
         if falls > PLAIN and alpha > trial.alpha:
-            alpha *= min(10.0**2.0 ** (falls - PLAIN), LEAP)
+            alpha *= 10.0 ** min(2.0 ** (falls - PLAIN), LEAP)
         alpha = min(alpha, line.most)
         if alpha == trial.alpha:  # at the first bound already
             break
