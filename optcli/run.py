@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,7 +105,9 @@ def execute(
     else:
         from optcli.starts import many
 
+        solving = time.perf_counter()
         found, starts, minima, rows = many(ready, stop, chosen.methods, problems, pursued, batched, watch, sign)
+        found = found._replace(result=replace(found.result, seconds=time.perf_counter() - solving))  # of all starts
     result, end = found.result, found.end
     point = result.point
     return Outcome(
