@@ -14,7 +14,7 @@ from optcli.engine.native.loop import Limits, Loop, Spot, Stand
 from optcli.optimize.iterate import Array, Iterate, Point, all_finite
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.problem import PATIENCE, Problem
-from optcli.optimize.stop import GROWTH
+from optcli.optimize.stop import GROWTH, at_bounds
 
 if TYPE_CHECKING:
     from optcli.objective import Objective
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from optcli.optimize.methods.method import Method
     from optcli.optimize.stop import Check, Stop
 
+ENDLESS = 2**62  # updates
 LOOP = "loop"  # the part of the code that this file adds, see optimize.problem.Code
 
 
@@ -74,6 +75,10 @@ class CompiledProblem(Problem):
         if LOOP in parts and self._loop.may_mask:
             self._loop = self._loop.masked
 
+    def forget(self) -> None:
+        super().forget()
+        self._quick.forget()
+
     def unmask(self) -> None:
         super().unmask()
         self._loop = self._quick
@@ -123,7 +128,7 @@ class CompiledProblem(Problem):
         return Iterate(now, stand.state, best, stand.moved or now.iteration <= self.method.settled)
 
     @property
-    def together(self) -> bool:
+    def batches(self) -> bool:
         return self._loop.straight and self._loop.lanes is not None
 
     def batch(self, method: Method, starts: Array, stop: Stop, halted: Callable[[int], bool]) -> Batch | None:
@@ -145,7 +150,8 @@ class CompiledProblem(Problem):
             finite = fine & np.isfinite(g).all(axis=1) & np.isfinite(ends.norm)
             _, s = method.update(tuple(np.moveaxis(ends.state, 1, 0)), x, g, ends.done[:, None] + 1.0)  # type: ignore[arg-type]
             still = (np.abs(self.project(x + s) - x) <= ULPS * np.spacing(np.abs(x))).all(axis=1)
-        left = ends.left | (finite & (ends.done >= until) & (until < (2**62 if stop.limit is None else stop.limit)))
+            apart = finite & ~at_bounds(stop, self, x, g)  # lanes know the projected gradient alone
+        left = ends.left | (finite & (ends.done >= until) & (until < _least(stop.limit)))
 
         def iterate(k: int) -> Iterate:
             best = None
@@ -171,7 +177,7 @@ class CompiledProblem(Problem):
             scale=ends.scale,
             still=still & finite,
             left=left,
-            doubtful=fine & ~finite & self._loop.may_mask,
+            doubtful=(fine & ~finite & self._loop.may_mask) | apart,
             iterate=iterate,
         )
 
@@ -185,12 +191,13 @@ class CompiledProblem(Problem):
         rests = iteration >= self.method.settled  # a step too small is the last one only once none is longer
         if not rests and self.method.settled < math.inf:
             ends.append(int(self.method.settled))
-        until = max(iteration + 1, min(ends, default=2**62))
+        until = max(iteration + 1, _least(*ends))
         return Limits(until, target, tolerance, relative, stop.scale, rules.judges and rests)
 
 
 def _least(*limits: int | None) -> int:
-    return min((limit for limit in limits if limit is not None), default=2**62)
+    """The first of the limits; without any, more than a loop counts to."""
+    return min((limit for limit in limits if limit is not None), default=ENDLESS)
 
 
 def _spot(point: Point) -> Spot:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from optcli.conclusion import Conclusion
 from optcli.optimize.batch import Batch
-from optcli.optimize.iterate import Array, Iterate
+from optcli.optimize.iterate import Array, Iterate, Point
 from optcli.optimize.methods.method import Method
 from optcli.optimize.multistart import NO, OPEN, Ends, Local
 from optcli.optimize.problem import Counts
@@ -44,7 +45,7 @@ class Answer(NamedTuple):
     end: Iterate
     scale: float
     status: Status
-    point: Any
+    point: Point
     pursuit: Pursuit[Conclusion] | None
     history: list[dict[str, Any]]
     seen: list[Row]
@@ -59,6 +60,21 @@ class Ran(NamedTuple):
     scale: float
     alone: Answer | None = None
     judged: Answer | None = None
+
+
+def _told_of(ran: Ran, judged: Answer) -> Ran:
+    """What is kept of a run to the end of the search: not the states of methods, which are many vectors."""
+
+    def bare(answer: Answer) -> Answer:
+        pursuit = answer.pursuit
+        if pursuit is not None:
+            iterate = replace(pursuit.result.iterate, state=())
+            pursuit = pursuit._replace(result=replace(pursuit.result, iterate=iterate))
+        return answer._replace(end=replace(answer.end, state=()), pursuit=pursuit)
+
+    return ran._replace(
+        end=replace(ran.end, state=()), alone=None if ran.alone is None else bare(ran.alone), judged=bare(judged)
+    )
 
 
 class LocalRuns:
@@ -108,13 +124,13 @@ class LocalRuns:
         self._problems.begin(task.counts)
         rows, stop, pursuit = self.rows(), self.rest(), None
         if isinstance(task.start, Iterate):
-            pursuit = self._pursued(task.start, replace(stop, scale=task.scale), rows, Course())
+            start = deepcopy(task.start)  # methods write into what they step from, and this may be done again
+            pursuit = self._pursued(start, replace(stop, scale=task.scale), rows, Course())
             result = pursuit.result
         else:
             turn = TURN if stop.judges and not self._batched else None
             result = solve(self._problems.of(self._method), self._method, task.start, replace(stop, turn=turn), rows)
-        now = self._problems.counts
-        cost = Counts(**{name: number - getattr(task.counts, name) for name, number in vars(now).items()})
+        cost = self._problems.counts - task.counts
         self._tasks, self._seconds = self._tasks + 1, self._seconds + self._stop.clock() - began
         return Answer(result.iterate, result.scale, result.status, result.point, pursuit, rows.history, rows.seen, cost)
 
@@ -137,10 +153,9 @@ class LocalRuns:
         return bool(stop.signal()) or (stop.max_time is not None and stop.clock() - self._began >= stop.max_time)
 
     def _count(self, cost: Counts) -> None:
-        counts = self._problems.counts
-        self._problems.begin(Counts(**{name: n + getattr(cost, name) for name, n in vars(counts).items()}))
+        self._problems.begin(self._problems.counts + cost)
 
-    def _accepted(self, tasks: Sequence[Task]) -> Any:
+    def _accepted(self, tasks: Sequence[Task]) -> Generator[tuple[Task, Answer]]:
         """(task, answer) in order, each within the limits, until the caller wants no more."""
         before = tasks[0].counts
         mean = self._seconds / max(1, self._tasks)
@@ -167,7 +182,7 @@ class LocalRuns:
         if self._over:
             return Ends(points[:0], np.empty(0), np.empty(0, dtype=np.int8))
         batch = self._batch(points)
-        ends = self._alone(points) if batch is None else self._together(points, batch)
+        ends = self._accept_runs(points) if batch is None else self._accept_batch(points, batch)
         self.made += len(ends.value)
         return ends
 
@@ -177,8 +192,9 @@ class LocalRuns:
         found = []
         tasks = [Task(each.end, counts, each.scale) for each in ran]
         for each, (_, answer) in zip(ran, self._accepted(tasks), strict=True):
+            assert answer.pursuit is not None
             good = answer.pursuit.end.verdict.good
-            found.append(Local(answer.point.x, answer.point.value, good, each._replace(judged=answer)))
+            found.append(Local(answer.point.x, answer.point.value, good, _told_of(each, answer)))
         return found
 
     def _ended(self, start: Array, answer: Answer) -> tuple[Local, Ran]:
@@ -190,22 +206,23 @@ class LocalRuns:
         kept = point.finite and not self._over
         return Local(point.x, point.value, kept), Ran(start, answer.end, answer.scale, answer)
 
-    def _alone(self, points: Array) -> Ends:
+    def _accept_runs(self, points: Array) -> Ends:
         counts = replace(self._problems.counts)
         found = []
         accepted = self._accepted([Task(x, counts) for x in points])
-        for task, answer in accepted:
-            found.append(self._ended(task.start, answer))
+        for x, (_, answer) in zip(points, accepted, strict=False):
+            found.append(self._ended(x, answer))
             if self._over:
                 break
         accepted.close()
         kept = np.array([OPEN if end.kept else NO for end, _ in found], dtype=np.int8)
-        x, value = np.array([end.x for end, _ in found]), np.array([end.value for end, _ in found])
-        return Ends(x, value, kept, lambda k: found[k][1])
+        ends, values = np.array([end.x for end, _ in found]), np.array([end.value for end, _ in found])
+        return Ends(ends, values, kept, lambda k: found[k][1])
 
     def _batch(self, points: Array) -> Batch | None:
         if not self._batched:
             return None
+        self._problems.begin(replace(self._problems.counts))
         stop, used = self._stop, self._problems.counts.gradient
         left = None if stop.max_evals is None else max(1, stop.max_evals - used)
 
@@ -215,7 +232,7 @@ class LocalRuns:
         problem = self._problems.of(self._method)
         return problem.batch(self._method, points, replace(stop, max_evals=left), halted)
 
-    def _together(self, points: Array, batch: Batch) -> Ends:
+    def _accept_batch(self, points: Array, batch: Batch) -> Ends:
         """Accept the ends of a batch in their order; some have to run alone."""
         stop, late = self._stop, self._late()
         x, value = batch.reported(stop)

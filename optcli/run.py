@@ -65,7 +65,7 @@ def execute(
     problems = Problems(ready)
     compiling = time.perf_counter()
     first = problems.of(chosen.methods[0])
-    batched = config.starts > 1 and len(chosen.methods) == 1 and first.together  # compiled now
+    batched = config.starts > 1 and len(chosen.methods) == 1 and first.batches  # compiled now
     course = _course(since, len(chosen.methods), layout.size)
     chosen, scaled = _in_units(config, chosen, problems, ready, course)
     compiling = time.perf_counter() - compiling

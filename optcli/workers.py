@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 LOOK = 0.05  # seconds between two looks for a signal while workers are busy
 PAYS = 0.2  # seconds of work in sight from which on forking pays
 FORWARDED = ("SIGINT", "SIGTERM")
-QUIET = ("SIGINT", "SIGUSR1", "SIGINFO", "SIGTSTP")  # a terminal sends them to all; the parent speaks for all
+QUIET = ("SIGINT", "SIGUSR1", "SIGINFO", "SIGTSTP")  # for the parent alone, whose handlers a worker has too
 
 
 class Workers:
@@ -123,7 +124,8 @@ class Workers:
         import multiprocessing
 
         count, self._count = self._count, 1
-        if not hasattr(os, "fork") or multiprocessing.current_process().daemon:  # which may have no children
+        # the libraries of macOS may hang in a forked process; a daemon may have no children
+        if not hasattr(os, "fork") or sys.platform == "darwin" or multiprocessing.current_process().daemon:
             return
         context = multiprocessing.get_context("fork")
         if self._flag is None:
@@ -132,7 +134,10 @@ class Workers:
         with _blocked(FORWARDED), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of threads that a fork leaves behind: a worker uses none
             for _ in range(count):
-                ours, theirs = context.Pipe()
+                try:
+                    ours, theirs = context.Pipe()
+                except OSError:  # no more files for this process
+                    break
                 inherited = [connection for _, connection in self._team] + [ours]
                 process = context.Process(target=self._serve, args=(theirs, inherited, parent), daemon=True)
                 try:

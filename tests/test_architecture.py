@@ -34,14 +34,8 @@ MAY_USE: dict[str, set[str]] = {
     "outcome": {"layout", "optimize", "report"},  # report: what a row is
     "choosing": {"config", "errors", "optimize"},
     "prepare": {"build", "config", "data", "errors", "objective", "optimize", "points"},
-    "problems": {
-        "build",
-        "checkpoint",
-        "errors",
-        "objective",
-        "optimize",
-        "prepare",
-    },  # checkpoint: the type of what goes on
+    # checkpoint: the type of what goes on
+    "problems": {"build", "checkpoint", "errors", "objective", "optimize", "prepare"},
     "rows": {"keeping", "layout", "optimize", "outcome"},  # keeping: the type of what is told of each leg
     "starts": {"conclusion", "local_runs", "optimize", "outcome", "prepare", "problems", "rows"},
     "local_runs": {"conclusion", "optimize", "outcome", "prepare", "problems", "rows", "threads", "workers"},

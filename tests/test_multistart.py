@@ -158,6 +158,23 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "few evaluations": {"function": "rastrigin", "bounds": "domain", "starts": 500, "max_evals": 150},
     "kinks": {"function": "abs(x - 1) + abs(y - 2*x)", "starts": 8, "max_evals": 900},
     "a vector": {"function": CHAIN, "starts": 18, "method": "lbfgs"},
+    "a vector with few evaluations": {
+        "function": "Sum(100*(x[i+1] - x[i]^2)^2 + (1 - x[i])^2, (i, 1, 39))",
+        "start": "x=-1.2",
+        "starts": 12,
+        "method": "lbfgs",
+        "max_evals": 1900,
+        "seed": 1,
+    },
+    "a long vector": {
+        "function": "Sum((x[i] - 1)^2 + 0.1*sin(x[i]), (i, 1, 40000))",
+        "start": "x=0.5",
+        "method": "gd",
+        "lr": 0.1,
+        "iters": 60,
+        "tol": 1e-6,
+        "starts": 2,
+    },
     "saddles": {"function": "x**2*y - y + y**4", "starts": 6, "tol": 1e-8},
     "overflow": {"function": "x**4 - y**4 + y**2 + x", "starts": 20, "method": "bfgs"},
     "maximize": {"function": "sin(x)*cos(y)", "starts": 25},
@@ -192,9 +209,13 @@ def test_nothing_but_time_depends_on_the_cores(name: str, monkeypatch: pytest.Mo
     assert found(monkeypatch, 1, search) == one
     assert one["starts"] <= search["starts"]
     most = search.get("max_evals", math.inf)
-    line = 60 if name == "kinks" else 0  # a line search that begins within the limit goes to its end
+    # a line search that begins within the limit goes to its end
+    line = 60 if "method" in search or name == "kinks" else 0
     assert one["evaluations"]["gradient"] <= most + line
     assert one["starts"] == search["starts"] or one["evaluations"]["value"] >= most or "target" in search
+    if "long" in name:
+        value = optcli.function(search["function"])(x=np.array(one["x"]["x"]))
+        assert value == one["value"]
     assert sum(each["found"] for each in one["minima"]) <= one["starts"]
     assert all(each["verdict"]["kind"] in ("minimum", "maximum", "kink", "degenerate") for each in one["minima"])
 

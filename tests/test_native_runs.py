@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import optcli
 from optcli.build import build, problem
 from optcli.compiled import CompiledProblem
 from optcli.objective import Objective
@@ -381,6 +382,24 @@ def test_a_batch_calls_the_functions_that_single_runs_call(text: str) -> None:
     chosen = make("gd", {"lr": 0.01})
     made = problem(build(text, {}, engine="native"), method=chosen)
     same(made, chosen, np.random.default_rng(1).normal(size=(200, 3)) * 2.0, Stop(iters=200), 1)
+
+
+def test_a_batch_waits_for_bounds_as_single_runs_do() -> None:
+    """With |f| = 1e9 the default tolerance is 10, but y goes on until it is at its bound."""
+    text, bounds = "1e9 + 3*y + (x - 2)^2 + x*y/10", {"x": [-5, 5], "y": [-2, 2]}
+    objective = build(text)
+    lower, upper = np.array([-5.0, -2.0]), np.array([5.0, 2.0])
+    method = make("gd", {"lr": 0.01})
+    made = problem(objective, False, lower, upper, method)
+    starts = np.random.default_rng(0).uniform(lower, upper, (5, 2))
+    batch = made.batch(method, starts, Stop(), lambda updates: False)
+    assert batch is not None
+    for k, start in enumerate(starts):
+        alone = solve(problem(objective, False, lower, upper, method), method, start, Stop())
+        assert batch.doubtful[k] == (batch.done[k] != alone.iterations)
+    assert batch.doubtful.any()
+    found = optcli.minimize(text, bounds=bounds, starts=5, lr=0.01)
+    assert found.x["y"] == -2.0
 
 
 def test_a_batch_is_left_where_it_stands() -> None:

@@ -474,12 +474,13 @@ def test_solve_uses_the_problems_own_advance() -> None:
     assert asked == [49, 50, 99, 100, 149]  # to the next row, through it, on
 
 
-@pytest.mark.parametrize("name", ["newton", "lbfgs", "nelder_mead", "gd"])
+@pytest.mark.parametrize("name", ["newton cg", "newton dense", "lbfgs", "nelder_mead", "gd"])
 @pytest.mark.parametrize("ticks_left", [3, 10, 17, 40])
 def test_a_step_that_time_breaks_off_was_never_made(name: str, ticks_left: int) -> None:
     """Each evaluation takes a second; the run goes on from what is left with the digits of the uninterrupted one."""
     now = itertools.count(0.0)
-    settings: dict[str, Any] = {"subproblem": "cg"} if name == "newton" else {}
+    name, _, subproblem = name.partition(" ")
+    settings: dict[str, Any] = {"subproblem": subproblem} if subproblem else {}
     whole = run(problem_of(rosenbrock, 2, product=along), [-1, 1], Stop(iters=30), name, **settings)
     problem, method = problem_of(rosenbrock, 2, product=along), make(name, settings)
     first = solve(problem, method, np.array([-1.0, 1.0]), Stop(iters=30, max_time=ticks_left, clock=lambda: next(now)))

@@ -27,6 +27,7 @@ TRIES = 5
 SLOW = 0.25  # of the largest learning rate that is safe: below it a larger one is advised
 APART = 1e4  # ratio of curvatures from which on variables are said to be badly scaled
 MOST = 500  # variables whose curvatures are compared
+NAMED = {"gd": "gradient descent", "momentum": "the heavy ball", "nesterov": "Nesterov's method"}
 
 
 def advice(problem: Problem, method: Method, result: Result, start: Array, entries: Sequence[str]) -> str:
@@ -62,9 +63,6 @@ def advice(problem: Problem, method: Method, result: Result, start: Array, entri
             return ""
         told = f"{said}; {apart}" if known else apart
         return f"{told}: try{other[3:]}" if other and isinstance(method, FirstOrder) else told
-
-
-NAMED = {"gd": "gradient descent", "momentum": "the heavy ball", "nesterov": "Nesterov's method"}
 
 
 def _limit(method: Method) -> float | None:

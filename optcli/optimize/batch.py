@@ -18,8 +18,9 @@ ULPS = 4.0  # a displacement of so many changes nothing that doubles could tell
 class Batch:
     """The last points of m runs, x of shape (m, n), else (m,); `iterate(k)` is all of the k-th.
 
-    `scale` is that of the tolerance, `still` tells whose next update would change nothing, `left` those that no rule
-    has ended, `doubtful` those that a run alone may judge otherwise: their gradients are not finite, but their values.
+    `norm` is the gradient norm, `done` the updates made, `best_x` and `best_value` are the lowest finite point; `scale`
+    is that of the tolerance, `still` tells whose next update would change nothing, `left` those that no rule has ended,
+    `doubtful` those that a run alone may judge otherwise: value finite and gradient not, or apart from a bound.
     """
 
     x: Array

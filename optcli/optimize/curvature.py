@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optcli.optimize.iterate import Array, largest_entry
+from optcli.optimize.rounding import EPS
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
 
-EPS = float(np.finfo(np.float64).eps)
 DENSE = 500  # variables up to which all eigenvalues are computed, issue 4 §2
 MIXER = np.uint64(2654435761)  # Knuth's multiplier, TAOCP 3, section 6.4: numpy.random costs a start 10 ms
 NEIGHBOURS = 6  # points an ulp away at which the rounding of the gradient is measured
@@ -223,8 +223,9 @@ def follow(problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Sp
     """Newton's method from x on the free variables, where the spectrum is `seen`.
 
     At a minimum with positive curvature its steps shrink quadratically and the curvature stays what it is; at a
-    degenerate point like x**4 they shrink by a constant ratio (Reddien 1978), and
-    the limit is extrapolated by Aitken's rule; where no stationary point is, as for exp(-x), they do not shrink.
+    degenerate point like x**4 they shrink by a constant ratio (Reddien 1978, On Newton's method
+    for singular problems), and the limit is extrapolated by Aitken's rule; where no stationary point is, as for
+    exp(-x), they do not shrink.
     """
     scale = np.maximum(1.0, np.abs(x))
     first = last = np.zeros_like(x)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optcli.optimize.curvature import EPS, NEIGHBOURS, Noise, Path, Spectrum, neighbour
+from optcli.optimize.curvature import NEIGHBOURS, Noise, Path, Spectrum, neighbour
 from optcli.optimize.iterate import Array, Point
+from optcli.optimize.rounding import EPS
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
@@ -39,7 +40,7 @@ def digits_at(
 
     Of x the entry with the fewest counts: significant digits, decimals for one that is zero within its error.
     """
-    error, off = inexact(problem, point, held)
+    error, off = rounding_of(problem, point, held)
     error += np.abs(path.x - point.x)
     noisy = np.abs(seen.newton(rough.gradient[free]))
     error[free] = error[free] + np.maximum(noisy, _blur(problem, point, free, seen))
@@ -57,7 +58,7 @@ def _blur(problem: Problem, point: Point, free: Array, seen: Spectrum) -> Array:
     return blur
 
 
-def inexact(problem: Problem, point: Point, held: Array) -> tuple[Array, float]:
+def rounding_of(problem: Problem, point: Point, held: Array) -> tuple[Array, float]:
     """The rounding of x, with the way that is left to the bounds that hold it, and what that is worth."""
     x, g = point.x, point.gradient
     error = 0.5 * EPS * np.abs(x)

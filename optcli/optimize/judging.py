@@ -10,31 +10,12 @@ from functools import cached_property
 import numpy as np
 
 from optcli.optimize.culprit import Culprit, Nameless, Names
-from optcli.optimize.curvature import (
-    DENSE,
-    EPS,
-    LOUD,
-    Noise,
-    Path,
-    Spectrum,
-    follow,
-    noise,
-    spectrum_at,
-)
-from optcli.optimize.digits import digits, digits_at, inexact
+from optcli.optimize.curvature import DENSE, LOUD, Noise, Path, Spectrum, follow, noise, spectrum_at
+from optcli.optimize.digits import digits, digits_at, rounding_of
 from optcli.optimize.iterate import Array, Point, largest_entry
-from optcli.optimize.probing import (
-    CLOSE,
-    MOST,
-    NOISE,
-    across,
-    around,
-    falls_for_ever,
-    kink_at,
-    search,
-    settle,
-)
+from optcli.optimize.probing import CLOSE, MOST, NOISE, across, around, falls_for_ever, kink_at, search, settle
 from optcli.optimize.problem import Problem
+from optcli.optimize.rounding import EPS
 from optcli.optimize.sentences import Sentences, unit
 from optcli.optimize.status import Status
 from optcli.optimize.stop import RELATIVE, TOUCHING
@@ -87,6 +68,13 @@ class Judging:
         """Made when it is needed: to load numpy.random takes longer than most judgements."""
         return np.random.default_rng(self.seed)
 
+    @cached_property
+    def newton(self) -> tuple[Array, bool]:
+        """Of many variables, see krylov.newton_step."""
+        from optcli.optimize.krylov import newton_step
+
+        return newton_step(self)
+
     def run(self) -> Verdict:
         point, words = self.point, self.words
         if not point.finite:
@@ -104,7 +92,7 @@ class Judging:
         small = point.gradient_norm <= self.tolerance
         if not len(self.free):
             return Verdict(
-                "minimum", words.corner(), digits=digits(self.point, *inexact(self.problem, self.point, self.held))
+                "minimum", words.corner(), digits=digits(self.point, *rounding_of(self.problem, self.point, self.held))
             )
         if not self.problem.curved:
             if small:

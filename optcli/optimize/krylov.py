@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optcli.optimize.curvature import EPS, LOUD, Noise
-from optcli.optimize.digits import digits, inexact
+from optcli.optimize.curvature import LOUD, Noise
+from optcli.optimize.digits import digits, rounding_of
 from optcli.optimize.iterate import Array, largest_entry
+from optcli.optimize.rounding import EPS
 from optcli.optimize.sentences import unit
 from optcli.optimize.verdict import Verdict
 
@@ -95,9 +96,10 @@ def _product(judging: Judging, x: Array, v: Array) -> Array:
     return part
 
 
-def newton_step(judging: Judging, g: Array) -> tuple[Array, bool]:
+def newton_step(judging: Judging) -> tuple[Array, bool]:
     """s with Hs ≈ −g on the free variables by conjugate gradients; False with what was found before curvature turned
     out not to be positive."""
+    g = judging.point.gradient[judging.free]
     s, r = np.zeros_like(g), -g
     p, size = r, inner(r, r)
     enough = CG_FORCING**2 * size
@@ -118,7 +120,7 @@ def newton_step(judging: Judging, g: Array) -> tuple[Array, bool]:
 def unseen(judging: Judging, rough: Noise) -> bool:
     """Whether Newton's step gains no more than the rounding of the value, where that is small."""
     g, f = judging.point.gradient[judging.free], judging.point.value
-    step, convex = newton_step(judging, g)
+    step, convex = judging.newton
     return convex and rough.value <= FAINT * max(1.0, abs(f)) and -0.5 * inner(g, step) <= LOUD * rough.value
 
 
@@ -128,7 +130,7 @@ def judged(judging: Judging) -> Verdict:
 
     words, point, problem = judging.words, judging.point, judging.problem
     g = point.gradient[judging.free]
-    step, convex = newton_step(judging, g)
+    step, convex = judging.newton
     ritz = lanczos(judging)
     if ritz is None:
         return Verdict("stationary", words.stationary("products with the Hessian are not finite"))
@@ -162,7 +164,7 @@ def judged(judging: Judging) -> Verdict:
         if moved > NEAR:
             return Verdict("not_stationary", words.left(s), curvature=ritz.smallest, direction=unit(s))
         return Verdict("stationary", words.stationary("it changes too fast here to tell"), curvature=ritz.smallest)
-    error, off = inexact(problem, point, judging.held)
+    error, off = rounding_of(problem, point, judging.held)
     right = digits(point, error + np.abs(s), off + abs(value - point.value))
     held = [words.entry(int(k)) for k in judging.held]
     return Verdict("minimum", words.minimum(ritz.smallest, right, held), digits=right, curvature=ritz.smallest)

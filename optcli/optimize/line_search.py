@@ -11,6 +11,7 @@ from optcli.optimize.iterate import Array, Point
 from optcli.optimize.line import NOISE, Condition, Line, Proposals, Trial
 from optcli.optimize.more_thuente import more_thuente
 from optcli.optimize.products import dot
+from optcli.optimize.stop import BOTTOM
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
@@ -19,7 +20,6 @@ MOST = 60  # trials: halving from 1 has reached the rounding of x + αd by then
 LEAST_CUT, MOST_CUT = 0.1, 0.5  # backtracking keeps between these parts of α, Dennis & Schnabel (1983) alg. A6.3.1
 PLAIN = 8  # trials by which a ray that only goes down is followed at the strategy's own pace
 LEAP = 300.0  # powers of ten: the longest leap on such a ray
-BOTTOM = -1e100  # a value below it on the way to overflow: no minimum that doubles could tell
 
 End: TypeAlias = Literal["found", "lower", "rounding", "failed", "unbounded"]
 

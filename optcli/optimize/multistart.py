@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from optcli.optimize.iterate import Array, Mask
 from optcli.optimize.sobol import Sobol
 
-Whole: TypeAlias = NDArray[np.int64]
+Integers: TypeAlias = NDArray[np.int64]
 
 SPREAD = 10.0  # half the width, where a variable has no bounds: so many times max(1, |start|) on both sides
 ALIKE = 1e-5  # of the box: minima that are nearer to each other are one
@@ -123,7 +123,7 @@ def _points(
     return points
 
 
-def _hops(minima: list[Minimum], turns: Whole, width: Array, random: np.random.Generator) -> Array:
+def _hops(minima: list[Minimum], turns: Integers, width: Array, random: np.random.Generator) -> Array:
     leaders = np.array([each.x for each in minima[:LEADERS]])
     from_ = leaders[turns // len(WIDTHS) % len(leaders)]
     steps = np.array(WIDTHS)[turns % len(WIDTHS)][:, None] * width * random.normal(size=(len(turns), width.size))
@@ -166,7 +166,7 @@ class _Seen:
             decided[first] = end
         return list(decided.values())
 
-    def _new(self, found: Ends, left: Whole) -> Whole:
+    def _new(self, found: Ends, left: Integers) -> Integers:
         """Those that are like no end before; the others are counted."""
         known = len(self._found)
         if len(left) <= known:

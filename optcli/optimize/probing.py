@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optcli.optimize.curvature import EPS, LOUD, noise
+from optcli.optimize.curvature import LOUD, noise
 from optcli.optimize.iterate import Array, largest_entry
+from optcli.optimize.rounding import EPS
 from optcli.optimize.stop import BOTTOM
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import add, sub
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -27,6 +28,12 @@ class Counts:
     gradient: int = 0
     hessian: int = 0
     product: int = 0  # of the Hessian with a vector
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*map(add, vars(self).values(), vars(other).values()))
+
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(*map(sub, vars(self).values(), vars(other).values()))
 
 
 class Code(Protocol):
@@ -120,8 +127,12 @@ class Problem:
         assert self._product is not None
         if self._last_hessian is not None and np.array_equal(self._last_hessian[0], x):
             return self._last_hessian[1]
+        columns = []
+        for unit in np.eye(self.size):
+            self._ask()
+            columns.append(self._product(x, unit))
         self.counts.hessian += 1
-        H = np.array([self._product(x, unit) for unit in np.eye(self.size)]).reshape(self.size, self.size)
+        H = np.array(columns).reshape(self.size, self.size)
         symmetric: Array = 0.5 * (H + H.T)
         symmetric.flags.writeable = False
         self._last_hessian = x.copy(), symmetric
@@ -197,7 +208,7 @@ class Problem:
         return None
 
     @property
-    def together(self) -> bool:
+    def batches(self) -> bool:
         """Whether `batch` gives ends for the method that the problem was made for."""
         return False
 

@@ -93,6 +93,7 @@ class Pursuit(NamedTuple, Generic[E]):
     legs: tuple[Leg, ...]
 
 
+@np.errstate(all="ignore")  # a first step from a saddle, or a fresh start, may overflow
 def pursue(
     methods: Sequence[Method],
     problem_for: Callable[[Method], Problem],
@@ -109,21 +110,7 @@ def pursue(
     The problems of `problem_for` share their counts. `judge` says what the reported point of a result is; from the
     `direction` of its verdict, shape (n,), an escape begins. With a `course` that has legs, the run goes on from there.
     """
-    with np.errstate(all="ignore"):  # a first step from a saddle, or a fresh start, may overflow
-        return _pursued(methods, problem_for, judge, start, stop, watch, escape, why, course or Course())
-
-
-def _pursued(
-    methods: Sequence[Method],
-    problem_for: Callable[[Method], Problem],
-    judge: Callable[[Problem, Method, Result], E],
-    start: Array | Iterate,
-    stop: Stop,
-    watch: Watch | None,
-    escape: bool,
-    why: str,
-    course: Course,
-) -> Pursuit[E]:
+    course = Course() if course is None else course
     method = methods[course.turn]
     problem = problem_for(method)
     if not course.legs:

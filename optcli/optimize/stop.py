@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optcli.errors import UsageError
-from optcli.optimize.iterate import Iterate, Point, all_finite, largest_entry
+from optcli.optimize.iterate import Array, Iterate, Point, all_finite, largest_entry
 from optcli.optimize.problem import Problem
 from optcli.optimize.status import ENDINGS, Ending
 
@@ -124,7 +124,11 @@ class Check:
             return self._end(self._blown_up(iterate), iterate)
         if stop.target is not None and point.value <= stop.target:
             return self._end("target", iterate)
-        if stop.judges and point.gradient_norm <= self.tolerance(point.value) and self._at_bounds(point):
+        if (
+            stop.judges
+            and point.gradient_norm <= self.tolerance(point.value)
+            and at_bounds(stop, self.problem, point.x, point.gradient)
+        ):
             return self._end("tol", iterate)
         if stop.limit is not None and point.iteration >= stop.limit:
             return self._end(self._ran(), iterate)
@@ -139,16 +143,6 @@ class Check:
         if stop.judges and not iterate.moved:
             return self._end("stalled", iterate)
         return None
-
-    def _at_bounds(self, point: Point) -> bool:
-        """Whether x is at the bounds that the gradient leads to, whatever the default tolerance is for a large |f|.
-
-        A projected gradient that a bound cuts off is a distance in x, and says nothing of the slope.
-        """
-        if self.stop.tol is not None or not self.problem.bounded:
-            return True
-        far = self.problem.gaps(point.x, point.gradient) > TOUCHING * np.maximum(1.0, np.abs(point.x))
-        return not far.any()
 
     def _ran(self) -> str:
         stop = self.stop
@@ -201,6 +195,17 @@ class Check:
             "culprit": _culprit(point, sign),
             "failure": iterate.failure,
         }
+
+
+def at_bounds(stop: Stop, problem: Problem, x: Array, g: Array) -> Any:
+    """Whether x, shape (…, n), is at the bounds that −g leads to, whatever the default tolerance is for a large |f|.
+
+    A projected gradient that a bound cuts off is a distance in x, and says nothing of the slope. True with a tolerance
+    of the user's, and without bounds.
+    """
+    if stop.tol is not None or not problem.bounded:
+        return np.True_
+    return ~(problem.gaps(x, g) > TOUCHING * np.maximum(1.0, np.abs(x))).any(axis=-1)
 
 
 def _culprit(point: Point, sign: float) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optcli.optimize.curvature import EPS, Spectrum, noise
+from optcli.optimize.curvature import Spectrum, noise
 from optcli.optimize.iterate import Array, largest_entry
 from optcli.optimize.probing import NOISE, RADII, value_at
+from optcli.optimize.rounding import EPS
 from optcli.optimize.sentences import unit
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ MOST = 4  # flat directions that are followed
 def flat_for_doubles(
     problem: Problem, x: Array, f: float, special: Sequence[Array], slack: float, smooth: bool
 ) -> bool:
-    """Whether the value stays within slack of f along an axis or a `special` way, but is no valley's further on.
+    """Whether the value is level near x along an axis or a `special` way, yet changes further on as in no valley.
 
     An analytic function that is constant on a stretch of a line is constant on the whole line (the identity theorem).
     So where it is lower further on, as −exp(−x²) beyond 27, what is flat is only the doubles, and nothing is known of

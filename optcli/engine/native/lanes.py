@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from optcli.engine.native import llvm
 from optcli.engine.native.lanes_code import ACTIVE, AT, PAUSE, RESTS, STARTS, Own, Rows, module
+from optcli.engine.native.loop import FIRST, SOON
 from optcli.engine.native.update_code import RELATIVE, SCALE, TARGET, TOLERANCE
 from optcli.threads import share
 
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from optcli.engine.native.loop import Limits, Loop
 
 Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
-SOON = 0.02  # seconds after which a signal is looked for
-FIRST = 256  # updates before the pace is known
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +41,9 @@ class Stands:
     best_x: Array
     best_value: Array
     best_norm: Array
-    best_at: Whole
-    moved: Whole
-    done: Whole
+    best_at: Integers
+    moved: Integers
+    done: Integers
     scale: Array
     left: NDArray[np.bool_]
 
@@ -137,7 +136,7 @@ class Lanes:
         settled: float,
         halted: Callable[[int], bool],
         bounds: tuple[int, int],
-    ) -> Whole:
+    ) -> Integers:
         """Run the columns `going` until each is in its column of `out` again; the numbers of those that are left."""
         rows = self._rows
         numbers = np.zeros(SCALE)
@@ -173,7 +172,7 @@ class Lanes:
             at, active = pause, int(sum(each[ACTIVE] for each in counts))
             if active and halted(made):
                 break
-        left: list[Whole] = [np.empty(0, dtype=np.int64)]
+        left: list[Integers] = [np.empty(0, dtype=np.int64)]
         for block, count in zip(blocks, counts, strict=True):
             lanes = block[:, : count[ACTIVE]]
             lanes.view(np.int64)[rows.own(Own.DONE)] = count[AT]

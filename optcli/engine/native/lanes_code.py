@@ -26,7 +26,7 @@ from optcli.engine.native.update_code import (
 if TYPE_CHECKING:
     from optcli.engine.native.loop import Loop
 
-AT, END, PAUSE, RESTS, ACTIVE, STARTS = range(6)  # where the whole numbers of a call stand
+AT, UNTIL, PAUSE, RESTS, ACTIVE, STARTS = range(6)  # where the whole numbers of a call stand
 BYTES = 24_576  # of the rows of one block: they stay in the fastest memory
 MOST, LEAST = 128, 8  # lanes of a block; what is shorter than a vector is padded
 
@@ -170,7 +170,7 @@ def _lanes(loop: Loop, emitter: Emitter) -> str:
     lines = _head(loop, rows)
     for k in (TARGET, TOLERANCE, RELATIVE):
         lines.add(f"%limit{k} = load double, ptr {lines.at('%numbers', k)}")
-    k0, until, pause = (lines.load("%counts", k, "i64") for k in (AT, END, PAUSE))
+    k0, until, pause = (lines.load("%counts", k, "i64") for k in (AT, UNTIL, PAUSE))
     lines.add(f"%until = add i64 {until}, 0")
     lines.add(f"%rests = icmp ne i64 {lines.load('%counts', RESTS, 'i64')}, 0")
     starts = lines.load("%counts", STARTS, "i64")

@@ -171,6 +171,12 @@ class Loop:
         except RuntimeError:
             return None
 
+    def forget(self) -> None:
+        """Write over no vector of an earlier run: its points may still be in use."""
+        self._pool = _Pool(self.size)
+        if "masked" in self.__dict__:
+            self.masked.forget()
+
     def evaluate(self, x: Array) -> tuple[float, Array]:
         """Value and gradient, a new array of shape (n,)."""
         value, gradient = np.empty(1), np.empty(self.size)

@@ -61,6 +61,7 @@ class Step(NamedTuple):
 
 
 def step_of(update: Update, states: int, bounded: bool) -> Step:
+    """A method's update, traced with one entry's nodes; bounds enter the projection and the measure."""
     builder = Builder()
     labels = ("x", "g", "i", "lower", "upper", *(f"s{k}" for k in range(states)))
     inputs = [builder.input(number, (), label) for number, label in enumerate(labels)]
@@ -92,6 +93,7 @@ def double_of(lines: Lines, bits: str) -> str:
 
 
 def function(head: str, lines: Lines) -> str:
+    """The text of a function; not inlined, so that loops keep their own registers."""
     body = "\n".join(lines.out)
     return f"define {head} noinline {{\n{body}\n}}"
 

@@ -15,6 +15,7 @@ from optcli.optimize.line import NOISE, Trial
 from optcli.optimize.line_search import SEARCHES, search
 from optcli.optimize.methods.method import Method, Words, parameter
 from optcli.optimize.products import dot, norm
+from optcli.optimize.rounding import EPS
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
@@ -24,7 +25,6 @@ DECAY = 0.7  # Δ of Hager & Zhang (2006): how much an earlier |f| counts
 SHORTEST = 1e-3  # the first step goes this part of the reach of `first_length` at least
 HUGE = 1e150  # an entry whose square is near overflow
 CAUTION = 1e-6  # ε of Li & Fukushima, see Step.curvature
-ULP = float(np.finfo(np.float64).eps)
 
 
 @dataclass(eq=False)
@@ -67,7 +67,7 @@ class Step:
         ys = dot(self.y, self.s)
         least = CAUTION * abs(self.trial.alpha * dot(self.before.gradient, self.d))
         size = math.sqrt(self.yy) if 1e-280 < self.yy < math.inf else norm(self.y)
-        rounding = ULP * size * norm(self.s)
+        rounding = EPS * size * norm(self.s)
         return ys if ys >= least and ys > rounding else 0.0
 
 

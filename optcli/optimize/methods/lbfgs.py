@@ -62,12 +62,12 @@ class Memory(NamedTuple):
 
     The k-th pair is in slot k modulo c; the slot that is free holds what fell out last, with zeros in all matrices. A
     step writes its pair there, into the array that all memories of a run share: copies would cost more than all else.
-    So an iterate can be stepped from again as long as it is the last or the one before.
+    So an iterate is stepped from once; the one before the last may be stepped from again.
     """
 
     rows: Array  # shape (2c, n): s and y in turn
-    written: Array  # shape (1,): pairs that were written to `rows`, by this memory or later ones
-    known: Array  # shape (1,): pairs that this memory has seen
+    written: Array  # shape (1,): how often `rows` were written to, by this memory or later ones
+    seen: Array  # shape (2,): the number of pairs that this memory knows, and of writings that it has seen
     D: Array  # shape (c,): s_iᵀy_i
     U: Array  # shape (c, c): the inverse of R, the upper triangle of SᵀY in the order of the pairs
     YY: Array  # shape (c, c): y_iᵀy_j
@@ -77,39 +77,39 @@ class Memory(NamedTuple):
     def empty(cls, m: int, n: int) -> Memory:
         c = m + 1
         square = np.zeros((c, c))
-        return cls(np.zeros((2 * c, n)), np.zeros(1), np.zeros(1), np.zeros(c), square, square, np.zeros((c, 2)))
+        return cls(np.zeros((2 * c, n)), np.zeros(1), np.zeros(2), np.zeros(c), square, square, np.zeros((c, 2)))
 
     @property
     def used(self) -> int:
         """How many slots have held a pair."""
-        return min(int(self.known[0]), len(self.D))
+        return min(int(self.seen[0]), len(self.D))
 
     def after(self, step: Step) -> Memory:
         """With the pair of a step, unless it has no curvature, and products with the gradient that it led to."""
-        c, known, rows, written = len(self.D), int(self.known[0]), self.rows, self.written
-        if written[0] != known or not rows.flags.writeable:
-            assert written[0] <= known + 1, "pairs of an iterate that lies further back are overwritten"
-            rows, written = rows.copy(), self.known.copy()
+        c, (known, seen), rows, written = len(self.D), map(int, self.seen), self.rows, self.written
+        if written[0] != seen or not rows.flags.writeable:
+            assert written[0] <= seen + 1, "pairs of an iterate that lies further back are overwritten"
+            rows, written = rows.copy(), self.written.copy()
+        written += 1.0
         new, old = known % c, (known + 1) % c
         step.write(rows[2 * new], rows[2 * new + 1])
         ys = step.curvature
         if ys:
             known += 1
-            written[0] = known
         else:
             rows[2 * new : 2 * new + 2] = 0.0
-        used = min(known, c)
+        now, used = np.array([float(known), float(written[0])]), min(known, c)
         G = np.zeros((c, 2))
         if used:
             G[:used] = dots(rows[: 2 * used], step.trial.g).reshape(-1, 2)
         if not ys:
-            return Memory(rows, written, self.known, self.D, self.U, self.YY, G)
+            return Memory(rows, written, now, self.D, self.U, self.YY, G)
         D, U, YY, change = self.D.copy(), self.U.copy(), self.YY.copy(), G - self.G
         D[old], U[old], U[:, old], YY[old], YY[:, old], change[old] = (0.0,) * 6
         U[:, new] = (U @ change[:, 0]) / -ys
         YY[:, new] = YY[new] = change[:, 1]
         D[new], U[new, new], YY[new, new] = ys, 1.0 / ys, step.yy
-        return Memory(rows, written, np.array([float(known)]), D, U, YY, G)
+        return Memory(rows, written, now, D, U, YY, G)
 
     def down(self, g: Array) -> Array:
         """−H·g for the gradient g at the iterate, a new array of shape (n,); of one pair at least.
@@ -117,7 +117,7 @@ class Memory(NamedTuple):
         The two loops with q and their result as combinations of g and the pairs: a_i = ρ_i·s_iᵀq from the newest to the
         oldest is to solve R·a = Sᵀg, and the second loop solves with Rᵀ likewise.
         """
-        newest, used = int(self.known[0] - 1) % len(self.D), self.used
+        newest, used = int(self.seen[0] - 1) % len(self.D), self.used
         gamma = float(self.D[newest] / self.YY[newest, newest])
         a = self.U @ self.G[:, 0]
         weights = np.empty_like(self.G)
