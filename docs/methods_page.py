@@ -28,7 +28,8 @@ rate are left as they are.
 
 `--starts N` runs from N points and tells every minimum with how often it was found: Sobol points in the bounds, or
 around the start where there are none, by turns with hops from the best minima so far. `--seed` decides which. All cores
-are used (`OPTCLI_THREADS`: fewer); the digits are the same on any number of them.
+are used (`OPTCLI_THREADS`: fewer); the digits are the same on any number of them. For their sake the program has one
+BLAS thread unless `OPENBLAS_NUM_THREADS` says otherwise; `import optcli` leaves that to you.
 
 | method | fields | |
 |---|---|---|

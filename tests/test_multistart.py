@@ -287,13 +287,19 @@ def test_workers_answer_in_order_whoever_is_lost() -> None:
 
 
 def test_no_worker_is_left_when_nobody_wants_more() -> None:
-    with workers.Workers(lambda task: task, 2, lambda: None) as team:
+    def work(task: int) -> int:
+        if task:
+            time.sleep(60.0)
+        return task
+
+    with workers.Workers(work, 2, lambda: None) as team:
         answers = team.map(range(100), math.inf, lambda: None)
         assert next(answers) == 0
         processes = [process for process, _ in team._team]
         assert processes
         answers.close()  # type: ignore[attr-defined]
-    assert not any(process.is_alive() for process in processes)
+        assert not any(process.is_alive() for process in processes)  # both were busy with what nobody wants
+    assert team._team == []
 
 
 def test_a_cheap_search_forks_nothing() -> None:

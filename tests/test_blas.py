@@ -1,4 +1,4 @@
-"""Digits do not depend on the number of BLAS's threads: inner products of long vectors are added by blocks."""
+"""BLAS: digits do not depend on the number of its threads, as inner products of long vectors are added by blocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optcli.optimize.methods import make
 from optcli.optimize.problem import Problem
 from optcli.optimize.solve import Stop, solve
 
-n = 50_000  # BLAS splits a product from 10,000 entries on
+n = 50_000  # beyond optcli.optimize.products.SHORT, where BLAS shares a product
 random = np.random.default_rng(0)
 c, t = random.uniform(0.1, 50.0, n), random.normal(size=n)
 
