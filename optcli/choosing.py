@@ -28,6 +28,10 @@ def choose(config: Config, size: int, bounded: bool, smooth: Callable[[], bool])
         if bounded and not method.bounded:
             where = config.where("method") or config.where("bounds")
             raise ConfigError(f"method {method.name} keeps no bounds", where, "Use lbfgsb, projected_newton, or gd.")
+        if method.size_limit is not None and size > method.size_limit:
+            reason = f"method {method.name} keeps n² numbers: {method.size_limit} variables at most, not {size}"
+            remedy = f"Use {'lbfgsb' if bounded else 'lbfgs'}."
+            raise ConfigError(reason, config.where("method"), remedy)
         return Chosen((method,), "asked for")
     if config.settings and config.lr is None:
         name = next(iter(config.settings))

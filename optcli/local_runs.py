@@ -12,6 +12,7 @@ import numpy as np
 from optcli.conclusion import Conclusion
 from optcli.optimize.batch import Batch
 from optcli.optimize.iterate import Array, Iterate, Point
+from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.multistart import NO, OPEN, Ends, Local
 from optcli.optimize.problem import Counts
@@ -108,6 +109,8 @@ class LocalRuns:
         self.workers = Workers(self._work, threads(), stop.signal)
         self.made = 0
         self._batched = batched
+        # where no other method follows, a run goes to its end, on whichever engine
+        self._whole = len(methods) == 1 and isinstance(methods[0], FirstOrder)
 
     # ------------------------------------------------------------ one task, here or in another process
 
@@ -128,7 +131,7 @@ class LocalRuns:
             pursuit = self._pursued(start, replace(stop, scale=task.scale), rows, Course())
             result = pursuit.result
         else:
-            turn = TURN if stop.judges and not self._batched else None
+            turn = TURN if stop.judges and not self._whole else None
             result = solve(self._problems.of(self._method), self._method, task.start, replace(stop, turn=turn), rows)
         cost = self._problems.counts - task.counts
         self._tasks, self._seconds = self._tasks + 1, self._seconds + self._stop.clock() - began
@@ -191,17 +194,29 @@ class LocalRuns:
         counts = replace(self._problems.counts)
         found = []
         tasks = [Task(each.end, counts, each.scale) for each in ran]
-        for each, (_, answer) in zip(ran, self._accepted(tasks), strict=True):
+        accepted = self._accepted(tasks)
+        for each, (_, answer) in zip(ran, accepted, strict=False):
             assert answer.pursuit is not None
             good = answer.pursuit.end.verdict.good
             found.append(Local(answer.point.x, answer.point.value, good, _told_of(each, answer)))
+            self._over = self._over or self._ends(answer.point)
+            if self._over:
+                break
+        accepted.close()
+        for each in ran[len(found) :]:  # nobody looks at them any more
+            point = each.end.best or each.end.point
+            found.append(Local(point.x, point.value, False, each))
         return found
+
+    def _ends(self, point: Point) -> bool:
+        """Whether a rule for all starts ends the search, with a run that has come to this point."""
+        reached = self._stop.target is not None and point.value <= self._stop.target
+        return self._spent() or self._late() or reached
 
     def _ended(self, start: Array, answer: Answer) -> tuple[Local, Ran]:
         """A run alone is over; so may be the search."""
         point = answer.point
-        reached = self._stop.target is not None and point.value <= self._stop.target
-        self._over = self._spent() or self._late() or reached
+        self._over = self._ends(point)
         # an end that is none, or comes from the last evaluations, is no minimum, but may be the best there is
         kept = point.finite and not self._over
         return Local(point.x, point.value, kept), Ran(start, answer.end, answer.scale, answer)

@@ -148,7 +148,7 @@ class Outcome:
         }
         if self.legs:
             out["legs"] = [{"method": leg.method, "begin": leg.begin, "why": leg.why} for leg in self.legs]
-        if self.starts > 1:
+        if "starts" in self.preview.settings:
             out["starts"] = self.starts
             out["minima"] = [
                 {"x": dict(each.x), "value": each.value, "found": each.times, "verdict": each.verdict.to_dict()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkProcess
 
+GRACE = 2.0  # seconds that a worker has to end what it does once the run shall stop
 LOOK = 0.05  # seconds between two looks for a signal while workers are busy
 PAYS = 0.2  # seconds of work in sight from which on forking pays
 FORWARDED = ("SIGINT", "SIGTERM")
@@ -74,6 +76,7 @@ class Workers:
         free = [connection for _, connection in self._team]
         following = 0
         lost: list[int] = []
+        asked = 0.0
         try:
             while following < len(tasks):
                 while free and (k := next(waiting, None)) is not None:
@@ -98,8 +101,12 @@ class Workers:
                     except (EOFError, OSError):
                         self._bury(connection)
                         lost.append(k)
-                if self._asked():
-                    self._flag[0] = 1
+                if self._asked() and not asked:
+                    self._flag[0], asked = 1, time.monotonic()
+                if asked and time.monotonic() - asked > GRACE:  # who does not hear is not waited for
+                    for connection in list(busy):
+                        lost.append(busy.pop(connection))
+                        self._bury(connection)
                 idle()
                 while following in answers:
                     yield answers.pop(following)

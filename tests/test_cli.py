@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -651,6 +652,40 @@ def test_help_into_a_closed_pipe_is_quiet() -> None:
     ran = subprocess.run([sys.executable, "-m", "optcli", "-h"], stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (ran.returncode, ran.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of files are those of POSIX")
+def test_a_file_that_may_not_grow_is_an_error_with_unbuffered_streams_too(tmp_path: Path) -> None:
+    """Python's unbuffered text streams lose what does not fit into one write."""
+    import resource
+
+    words = ["-m", "optcli", "minimize", "Sum((x[i] - sin(i))^2, (i, 1, 3000))", "--lr", "0.1", "--iters", "5"]
+    with open(tmp_path / "out.json", "w") as out:
+        done = subprocess.run(
+            [sys.executable, *words, "--every", "0", "--format", "json"],
+            stdout=out, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "OPTCLI_CACHE": "off"},
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
+        )  # fmt: skip
+    assert done.returncode == 3
+    assert "cannot write standard output" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_signal_while_nobody_reads_loses_nothing(tmp_path: Path) -> None:
+    words = ["-m", "optcli", "minimize", "Sum((x[i] - sin(i))^2, (i, 1, 20000))", "--lr", "0.1", "--iters", "5"]
+    with subprocess.Popen(
+        [sys.executable, *words, "--every", "0", "--format", "json"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        first = process.stdout.read(1)  # it writes now, and the pipe is full soon
+        time.sleep(0.3)
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(0.1)
+        rest = process.stdout.read()
+    assert len(json.loads(first + rest)["x"]["x"]) == 20000
+    assert process.returncode == 0
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optcli.errors import UsageError
+import optcli
+from optcli.errors import ConfigError, UsageError
 from optcli.optimize.methods import METHODS, describe, find, make
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.solve import Problem, Stop, solve
@@ -301,3 +302,11 @@ def test_describe(name: str) -> None:
 def test_describe_refuses_an_unknown_method() -> None:
     with pytest.raises(UsageError, match="nestrov"):
         describe("nestrov")
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"), [("nelder_mead", {}), ("bfgs", {}), ("newton", {"subproblem": "dense"})]
+)
+def test_what_keeps_a_matrix_refuses_many_variables(method: str, settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"keeps n² numbers: 5000 variables at most, not 20000"):
+        optcli.minimize("dixon3dq", params={"n": 20_000}, method=method, settings=settings)

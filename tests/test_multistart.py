@@ -239,6 +239,47 @@ def test_a_batch_finds_what_single_runs_find(iters: int | None, monkeypatch: pyt
     assert batch.iterations == single.iterations
 
 
+@pytest.mark.parametrize("engine", ["numpy", "auto"])
+def test_a_target_ends_the_search_wherever_it_is_met(engine: str) -> None:
+    """In the first run, or in the pursuit from its end: no start follows, and no evaluation."""
+    adam = {"function": "rosenbrock", "method": "adam", "lr": 0.01, "target": 1e-3, "engine": engine}
+    alone, many = optcli.minimize(**adam), optcli.minimize(**adam, starts=10)
+    assert many.evaluations == alone.evaluations
+    assert (many.starts, many.iterations, many.value) == (1, alone.iterations, alone.value)
+    simplex = {"function": CHAIN, "method": "nelder_mead", "target": 1e-1, "start": "x=0", "engine": engine}
+    alone, many = optcli.minimize(**simplex), optcli.minimize(**simplex, starts=20)
+    assert many.starts == 1
+    assert many.evaluations["value"] <= 2 * alone.evaluations["value"]  # it begins its simplex anew after a turn
+
+
+@pytest.mark.parametrize("method", ["lion", "adam", "adadelta"])
+def test_evaluations_and_starts_are_the_same_on_both_engines(method: str) -> None:
+    settings = {"method": method, "tol": 1e-4, "max_evals": 3000, "starts": 30}
+    if method != "adadelta":
+        settings["lr"] = 0.01
+    text = "sin(3*x) + 0.01*x^2 + cos(2*y) + 0.01*y^2"
+    one, two = (optcli.minimize(text, engine=engine, **settings) for engine in ("numpy", "native"))
+    assert one.evaluations == two.evaluations
+    assert one.evaluations["gradient"] <= 3000
+    assert (one.starts, one.iterations) == (two.starts, two.iterations)
+    assert one.value == pytest.approx(two.value, rel=1e-9)
+
+
+def test_a_search_that_is_cut_short_says_so() -> None:
+    cut = optcli.minimize("rastrigin", starts=50, max_evals=5)
+    told = cut.to_dict()
+    assert told["starts"] == cut.starts < 50
+    assert told["minima"] == []
+    assert "starts" not in optcli.minimize("rastrigin").to_dict()
+
+
+def test_bounds_too_wide_or_too_narrow_to_spread_points() -> None:
+    wide = optcli.minimize("x*sin(x)", starts=40, bounds={"x": [-1e308, 1e308]}, start=1.0)
+    assert wide.value == pytest.approx(-17.3076, abs=1e-3)
+    narrow = optcli.minimize("x^2 + sin(y)", starts=20, bounds={"x": [1, None], "y": [-1e-300, 1e-300]}, lr=0.1)
+    assert [each.times for each in narrow.minima] == [20]
+
+
 def test_the_seed_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     first, again, other = (
         found(monkeypatch, 2, {**SEARCHES["batch that diverges"], "seed": seed}) for seed in (1, 1, 2)
@@ -300,6 +341,22 @@ def test_no_worker_is_left_when_nobody_wants_more() -> None:
         answers.close()  # type: ignore[attr-defined]
         assert [process.is_alive() for process in processes].count(False) == 1  # the one busy with what nobody wants
     assert not any(process.is_alive() for process in processes)
+
+
+def test_a_worker_that_hears_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "GRACE", 0.2)
+    here, asked = os.getpid(), []
+
+    def work(task: int) -> int:
+        if os.getpid() != here:
+            asked.append(task)
+            time.sleep(60.0)
+        return task
+
+    began = time.monotonic()
+    with workers.Workers(work, 2, lambda: time.monotonic() - began > 0.3) as team:
+        assert list(team.map(range(4), math.inf, lambda: None)) == [0, 1, 2, 3]
+    assert time.monotonic() - began < 30.0  # rather than minutes
 
 
 def test_a_cheap_search_forks_nothing() -> None:

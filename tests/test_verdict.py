@@ -235,6 +235,21 @@ def test_a_step_that_the_value_cannot_show_is_none() -> None:
     assert len(result.legs) == 1
 
 
+def test_smooth_vectors_show_what_random_ones_miss() -> None:
+    """Of a chain of 1,000 springs the lowest curvature, along all of it, is −2e-5, and the next one is near."""
+    text = "Sum((x[i+1] - x[i])^2, (i, 1, n-1)) - 1e-5*x[500]^2 + x[500]^4"
+    result = optcli.minimize(text, params={"n": 1000}, start="x=0", iters=0)
+    assert result.verdict.kind == "saddle"
+    assert optcli.minimize(text, params={"n": 1000}, start="x=0").value < 0.0
+
+
+@pytest.mark.parametrize("text", ["x^4 - 1e-6*x^2 + y^2", "x^6 - x^5/100 + y^2", "x^4 + y^2"])
+def test_a_bottom_beside_the_point_is_told(text: str) -> None:
+    result = optcli.minimize(text, start="1,1")
+    assert result.verdict.local_minimum
+    assert re.search(r"probing found the bottom [\d.e-]+ away, [\d.e-]+ lower, and nothing lower", result.verdict.text)
+
+
 @pytest.mark.parametrize("tol", [1e-3, 1e-5])
 @pytest.mark.parametrize("n", [600, 2000])
 def test_curvature_that_goes_with_the_gradient_is_no_saddle(n: int, tol: float) -> None:

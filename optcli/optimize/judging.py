@@ -16,7 +16,7 @@ from optcli.optimize.iterate import Array, Point, largest_entry
 from optcli.optimize.probing import CLOSE, MOST, NOISE, across, around, falls_for_ever, kink_at, search, settle
 from optcli.optimize.problem import Problem
 from optcli.optimize.rounding import EPS
-from optcli.optimize.sentences import Sentences, unit
+from optcli.optimize.sentences import Beside, Sentences, unit
 from optcli.optimize.status import Status
 from optcli.optimize.stop import RELATIVE, TOUCHING
 from optcli.optimize.verdict import Verdict
@@ -173,8 +173,9 @@ class Judging:
         if kink is None:
             return None
         culprit = culprits[0] if culprits else None
-        local, lower = self._probed(point.x, point.value, across(kink), 0.0, kink.gradients)
-        return Verdict("kink", self.words.kink(culprits, local), culprit=culprit, local_minimum=local, direction=lower)
+        local, lower, beside = self._probed(point.x, point.value, across(kink), 0.0, kink.gradients)
+        text = self.words.kink(culprits, local, beside)
+        return Verdict("kink", text, culprit=culprit, local_minimum=local, direction=lower)
 
     def _near_kink(self) -> Culprit | None:
         """A kink further away, to be named where the gradient is not small."""
@@ -186,20 +187,23 @@ class Judging:
 
     def _probed(
         self, x: Array, f: float, special: list[Array], slack: float, gradients: Sequence[Array] = ()
-    ) -> tuple[bool | None, Array | None]:
+    ) -> tuple[bool | None, Array | None, Beside | None]:
         """Whether nothing lower is around x (None: too many variables to look, or too flat to tell), and else the way.
 
         The search begins at the bottom next to x; one that lies deeper than the gradients here explain is down a step.
+        It comes third where it is not x itself.
         """
         if self.problem.size > MOST:
-            return None, None
+            return None, None, None
         slope = max(float(np.sum(np.abs(g))) for g in (self.point.gradient, *gradients))
         bottom, lowest = settle(self.problem, x, f, special, slope, self.random)
         way = largest_entry((bottom - x) / np.maximum(1.0, np.abs(x)))
         if gradients and way > CLOSE:  # the kink leads down: its bottom is another point
-            return False, unit(bottom - x)
+            return False, unit(bottom - x), None
         if f - lowest > STEEP * slope * largest_entry(bottom - x) + slack + NOISE * abs(f):
-            return False, unit(bottom - x)
+            return False, unit(bottom - x), None
+        gap = f - lowest
+        beside = Beside(gap, largest_entry(bottom - x)) if gap > NOISE * abs(f) else None
         slack += UNSETTLED * (f - lowest)
         x, f = bottom, lowest
         g = self.problem.value_and_gradient(x)[1]
@@ -207,11 +211,11 @@ class Judging:
         slack += max(NOISE * abs(f), min(8.0 * rough, DEAF * max(1.0, abs(f))))
         probe = search(self.problem, x, f, special, slack, self.random)
         if probe.lower:
-            return False, unit(probe.x - x)
+            return False, unit(probe.x - x), None
         from optcli.optimize.valleys import flat_for_doubles
 
         fake = flat_for_doubles(self.problem, x, f, special, slack, self.names.smooth)
-        return None if fake else True, None
+        return None if fake else True, None, beside
 
     # ------------------------------------------------------------ second order
 
@@ -221,8 +225,9 @@ class Judging:
         if seen is None:
             if not quiet:
                 return self._not_stationary(None, None)
-            local, lower = self._probed(point.x, point.value, [], 0.0)
-            return Verdict("degenerate", self.words.no_curvature(local), local_minimum=local, direction=lower)
+            local, lower, beside = self._probed(point.x, point.value, [], 0.0)
+            text = self.words.no_curvature(local, beside)
+            return Verdict("degenerate", text, local_minimum=local, direction=lower)
         g, gain = point.gradient[free], None
         if seen.positive == len(free):
             gain = -0.5 * float(np.dot(g, seen.newton(g)))
@@ -273,10 +278,12 @@ class Judging:
         x, f = (path.x, path.value) if path.value <= self.point.value else (self.point.x, self.point.value)
         special = [*flat[:4], *([path.step] if largest_entry(path.step) > 0.0 else [])]
         slack = UNSETTLED * (self.point.value - f)
-        local, lower = self._probed(x, f, special, slack)
+        local, lower, beside = self._probed(x, f, special, slack)
         if local and (lower := down_the_floor(self.problem, x, self.free, seen, flat, slack)) is not None:
             local = False
-        text = self.words.degenerate(seen.smallest, flat[0], local)
+        if local and self.point.value - f > NOISE * abs(self.point.value):  # Newton's method went on to x
+            beside = Beside(self.point.value - f, largest_entry(x - self.point.x))
+        text = self.words.degenerate(seen.smallest, flat[0], local, beside)
         return Verdict(
             "degenerate",
             text,

@@ -14,6 +14,8 @@ from optcli.optimize.sobol import Sobol
 Integers: TypeAlias = NDArray[np.int64]
 
 SPREAD = 10.0  # half the width, where a variable has no bounds: so many times max(1, |start|) on both sides
+FAR = 1e100  # a bound out there is none that points could be spread to
+ROUNDED = 1e-12  # of max(1, |x|): what is nearer in a box as narrow is one as well
 ALIKE = 1e-5  # of the box: minima that are nearer to each other are one
 EQUAL = 1e-8  # relative: and whose values differ by less
 WIDTHS = (0.3, 0.1, 0.03, 0.01)  # standard deviations of a hop from a known minimum, as parts of the box
@@ -62,12 +64,13 @@ class Found(NamedTuple):
 
 
 def box(start: Array, lower: Array | None, upper: Array | None) -> tuple[Array, Array]:
-    """Finite ends of where to start: the bounds, and around `start` where there is none."""
+    """Finite ends of where to start: the bounds, and around `start` where there is none nearer than FAR."""
     reach = SPREAD * np.maximum(1.0, np.abs(start))
     low = np.full(start.shape, -np.inf) if lower is None else lower
     high = np.full(start.shape, np.inf) if upper is None else upper
-    low = np.where(np.isfinite(low), low, np.minimum(start, np.where(np.isfinite(high), high, start)) - reach)
-    high = np.where(np.isfinite(high), high, np.maximum(start, low) + reach)
+    below, above = np.abs(low) <= FAR, np.abs(high) <= FAR
+    low = np.where(below, low, np.minimum(start, np.where(above, high, start)) - reach)
+    high = np.where(above, high, np.maximum(start, low) + reach)
     return low, high
 
 
@@ -201,7 +204,8 @@ class _Seen:
     def _alike(self, x: Array, value: float, others: Array, values: Array) -> Mask:
         """Which of the others are the same end, symmetric."""
         near = np.abs(values - value) <= EQUAL * np.maximum(1.0, np.maximum(np.abs(values), abs(value)))
-        near[near] = (np.abs(others[near] - x) <= ALIKE * self._width).all(axis=1)
+        room = np.maximum(ALIKE * self._width, ROUNDED * np.maximum(1.0, np.abs(x)))
+        near[near] = (np.abs(others[near] - x) <= room).all(axis=1)
         return np.asarray(near)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 MOST = 3  # variables of a direction that are named
 SHARE = 0.1  # entries below this share of the largest one are left out
+
+
+class Beside(NamedTuple):
+    """A bottom beside the point: how much lower it is, and the largest displacement of an entry."""
+
+    gap: float
+    distance: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,21 +141,22 @@ class Sentences:
             f"this is a {self.opposite}, and every way leads {'up' if self.maximize else 'down'}"
         )
 
-    def degenerate(self, smallest: float, flat: Array, local: bool | None) -> str:
-        return f"{self.slope}, but along {self.along(flat)} the curvature fades to zero here; {self.probed(local)}"
+    def degenerate(self, smallest: float, flat: Array, local: bool | None, beside: Beside | None) -> str:
+        fades = f"along {self.along(flat)} the curvature fades to zero here"
+        return f"{self.slope}, but {fades}; {self.probed(local, beside)}"
 
-    def no_curvature(self, local: bool | None) -> str:
-        return f"{self.slope}, but second derivatives are not finite here; {self.probed(local)}"
+    def no_curvature(self, local: bool | None, beside: Beside | None) -> str:
+        return f"{self.slope}, but second derivatives are not finite here; {self.probed(local, beside)}"
 
-    def kink(self, culprits: Sequence[Culprit], local: bool | None) -> str:
+    def kink(self, culprits: Sequence[Culprit], local: bool | None, beside: Beside | None) -> str:
         if not culprits:
             said = "the gradient jumps here"
         else:
             more = f" (and {len(culprits) - 1} more)" if len(culprits) > 1 else ""
             said = f"{culprits[0].sentence}{more}"
-        return f"{said}; {self.probed(local)}"
+        return f"{said}; {self.probed(local, beside)}"
 
-    def probed(self, local: bool | None) -> str:
+    def probed(self, local: bool | None, beside: Beside | None) -> str:
         from optcli.optimize.probing import MOST as PROBED
 
         if local is None and len(self.point.x) <= PROBED:
@@ -158,6 +166,11 @@ class Sentences:
             )
         if local is None:
             return f"whether it is a {self.extremum} was not probed, for so many variables"
+        if local and beside is not None:
+            return (
+                f"probing found the bottom {beside.distance:.2g} away, {beside.gap:.2g} {self.lower}, and nothing "
+                f"{self.lower} around that, as near a {self.extremum}"
+            )
         if local:
             return f"probing found nothing {self.lower} around, as at a {self.extremum}"
         return f"probing found {self.lower} points beside it, so it is no {self.extremum}"

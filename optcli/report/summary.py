@@ -68,10 +68,11 @@ def _found(outcome: Outcome, room: int | None) -> list[Item]:
     if len(outcome.legs) > 1:
         legs = [f"{leg.method} from iteration {leg.begin} ({leg.why})" for leg in outcome.legs]
         items.append(Item("methods", flow(legs, room)))
-    if outcome.starts > 1:
+    if wanted := outcome.preview.settings.get("starts"):
+        made = f"{outcome.starts}" if outcome.starts == wanted else f"{outcome.starts} of {wanted}"
         times = [f"{_fitting(each.value, room, DIGITS)} ({each.times}×)" for each in outcome.minima[:MINIMA]]
         more = [f"… and {len(outcome.minima) - MINIMA} more"] if len(outcome.minima) > MINIMA else []
-        items.append(Item("starts", flow([f"{outcome.starts}: {', '.join(times) or 'no minimum found'}", *more], room)))
+        items.append(Item("starts", flow([f"{made}: {', '.join(times) or 'no minimum found'}", *more], room)))
     return items
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from optcli.optimize.iterate import Array, Point, State
 from optcli.optimize.methods.descent import Descent, Step, line_search
+from optcli.optimize.methods.method import SQUARE
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class BFGS(Descent):
     )
 
     line_search: str = line_search("wolfe")
+
+    @property
+    def size_limit(self) -> int:
+        return SQUARE
 
     def forget(self, point: Point) -> State:
         n = len(point.x)

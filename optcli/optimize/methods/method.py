@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
 
 
+SQUARE = 5000  # variables whose square still fits into 200 MB of doubles
+
+
 @dataclass(frozen=True)
 class Range:
     """The finite numbers a hyperparameter may be: above `low`, or from it on where `closed`, and below `high`."""
@@ -131,6 +134,11 @@ class Method(ABC):
     bounded: ClassVar[bool] = True  # whether it keeps bounds
     curved: ClassVar[bool] = False  # whether it needs Hessians or their products
     gradients: ClassVar[bool] = True  # whether it steps by gradients; `max_evals` counts values where not
+
+    @property
+    def size_limit(self) -> int | None:
+        """Variables beyond which the n² numbers that it keeps are out of proportion."""
+        return None
 
     def __post_init__(self) -> None:
         for each in fields(self):

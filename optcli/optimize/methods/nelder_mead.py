@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from optcli.optimize.iterate import Array, Iterate, Point
-from optcli.optimize.methods.method import POSITIVE, Method, parameter
+from optcli.optimize.methods.method import POSITIVE, SQUARE, Method, parameter
 from optcli.optimize.rounding import EPS
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ class NelderMead(Method):
     gradients: ClassVar[bool] = False
 
     size: float = parameter(0.1, "edge of the first simplex along each variable, in parts of max(1, |x|)", POSITIVE)
+
+    @property
+    def size_limit(self) -> int:
+        return SQUARE
 
     def init(self, problem: Problem, start: Array) -> Iterate:
         """The evaluated start; the state is the vertices, best first, their values, and of the restarts the next edge

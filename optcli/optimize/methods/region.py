@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from optcli.optimize.iterate import Array, Iterate, Point
-from optcli.optimize.methods.method import POSITIVE, Maybe, Method, Words, parameter
+from optcli.optimize.methods.method import POSITIVE, SQUARE, Maybe, Method, Words, parameter
 from optcli.optimize.products import dot
 from optcli.optimize.quadratic import Dense, Model, Products
 from optcli.optimize.rounding import noise, reduction
@@ -41,6 +41,10 @@ class Region(Method):
         Words(("auto", "dense", "cg")),
     )
     radius: float | None = parameter(None, "trust radius of the first step; none: chosen", Maybe(POSITIVE))
+
+    @property
+    def size_limit(self) -> int | None:
+        return SQUARE if self.subproblem == "dense" else None
 
     @abstractmethod
     def best(self, problem: Problem, x: Array, model: Model, radius: float) -> Step:
