@@ -15,7 +15,7 @@ from optcli.optimize.iterate import Point
 from optcli.optimize.line import Line
 from optcli.optimize.line_search import MOST, SEARCHES, Found, search
 from optcli.optimize.problem import Problem
-from optcli.optimize.products import BLOCK, dot, norm
+from optcli.optimize.products import BLOCK, COLUMNS, combined, dot, dots, norm
 
 Phi = Callable[[float], tuple[float, float]]  # α → φ(α), φ'(α)
 
@@ -349,6 +349,18 @@ def test_dot_and_norm(n: int) -> None:
     a, b = np.random.default_rng(n).normal(size=(2, n))
     assert dot(a, b) == pytest.approx(math.fsum(a * b), abs=1e-13 * n**0.5)
     assert norm(a) == pytest.approx(math.sqrt(math.fsum(a * a)), rel=1e-14)
+
+
+@pytest.mark.parametrize("n", [1, 7, COLUMNS - 1, COLUMNS, COLUMNS + 1, 3 * BLOCK + 5])
+@pytest.mark.parametrize("k", [0, 1, 6, 22])
+def test_products_with_rows(n: int, k: int) -> None:
+    """Against the products one by one; equal columns have equal sums, wherever they stand."""
+    random = np.random.default_rng(n)
+    rows, b, c = random.normal(size=(k, n)), random.normal(size=n), random.normal(size=k)
+    assert dots(rows, b) == pytest.approx([float(np.sum(row * b)) for row in rows], rel=1e-9, abs=1e-10)
+    assert combined(c, rows) == pytest.approx(np.sum(c[:, None] * rows, axis=0), rel=1e-9, abs=1e-10)
+    same = np.repeat(random.normal(size=(k, 1)), n, axis=1)
+    assert len(set(combined(c, same).tolist())) == 1
 
 
 def test_norm_of_extreme_vectors() -> None:

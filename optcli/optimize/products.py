@@ -10,6 +10,7 @@ from optcli.optimize.iterate import Array, largest_entry
 
 SHORT = 10_000  # entries; BLAS splits longer products among threads, as many as there are
 BLOCK = 8192
+COLUMNS = 2048
 
 
 def dot(a: Array, b: Array) -> float:
@@ -27,21 +28,37 @@ def dot(a: Array, b: Array) -> float:
 
 
 def dots(rows: Array, b: Array) -> Array:
-    """The inner product of each row with b, shape (k,), for contiguous rows of shape (k, n): the digits of `dot`."""
-    k, n = rows.shape
+    """The inner product of each row with b, shape (k,), for contiguous rows of shape (k, n)."""
+    n = len(b)
     if n <= SHORT:
         short: Array = np.vecdot(rows, b)
         return short
     whole = n - n % BLOCK
-    blocks = np.vecdot(rows[:, :whole].reshape(k, whole // BLOCK, BLOCK), b[:whole].reshape(-1, BLOCK))
-    out: Array = np.add.reduce(blocks, axis=1) + np.vecdot(rows[:, whole:], b[whole:])
+    blocks = np.matmul(_blocks(rows, whole, BLOCK), b[:whole].reshape(-1, BLOCK, 1))[:, :, 0]
+    out: Array = np.add.reduce(blocks, axis=0) + np.vecdot(rows[:, whole:], b[whole:])
     return out
 
 
 def combined(c: Array, rows: Array) -> Array:
-    """Σ c_k·rows_k, a new array of shape (n,), for c of shape (k,) and rows of shape (k, n)."""
-    out: Array = np.einsum("k,kn->n", c, rows)
+    """Σ c_k·rows_k, a new array of shape (n,), for c of shape (k,) and rows of shape (k, n).
+
+    Equal columns have equal sums: symmetric problems stay so. The last columns are those of a whole block therefore.
+    """
+    n = rows.shape[1]
+    out: Array = np.empty(n)
+    if n < COLUMNS:
+        np.einsum("k,kn->n", c, rows, out=out)
+        return out
+    whole = n - n % COLUMNS
+    np.matmul(c, _blocks(rows, whole, COLUMNS), out=out[:whole].reshape(-1, COLUMNS))
+    if whole < n:
+        np.matmul(c, rows[:, n - COLUMNS :], out=out[n - COLUMNS :])
     return out
+
+
+def _blocks(rows: Array, whole: int, block: int) -> Array:
+    """The first columns of rows as a stack of matrices, which BLAS does not split among threads."""
+    return rows[:, :whole].reshape(len(rows), whole // block, block).transpose(1, 0, 2)
 
 
 def norm(a: Array) -> float:
