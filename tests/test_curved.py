@@ -506,7 +506,7 @@ def test_many_variables(name: str) -> None:
 DEFAULTS = {
     "cg": {"line_search": "exact", "beta": "hager_zhang", "restart": 6},
     "bfgs": {"line_search": "wolfe"},
-    "lbfgs": {"line_search": "wolfe", "memory": 7},
+    "lbfgs": {"line_search": "wolfe", "memory": 10},
 }
 
 

@@ -35,7 +35,7 @@ class LBFGS(Descent):
         "optimization problems, SIAM J. Optim. 11 (2001) 1054–1064"
     )
 
-    memory: int = parameter(7, "pairs of displacement and gradient change that are kept", Whole())
+    memory: int = parameter(10, "pairs of displacement and gradient change that are kept", Whole())
     line_search: str = line_search("wolfe")
 
     # The memory is Memory's fields: arrays of fixed shapes, so that a file can hold them.
