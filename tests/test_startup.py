@@ -25,7 +25,7 @@ LOADED = {
     "optcli.engine.native": "emit functions lines llvm loop loop_code nest plan program sweep update_code",
     "optcli.expr": "cache functions graphs parse resolve slots syntax tokens trace",
     "optcli.optimize": "auto culprit curvature digits iterate judging methods probing problem products pursue schedules"
-    " sentences solve status stop verdict",
+    " rounding sentences solve status stop verdict",
     "optcli.optimize.methods": "first_order gd method",
     "optcli.report": "bare columns csv_format drawing files json_format ndjson numbers progress screen summary table"
     " watch",

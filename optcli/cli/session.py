@@ -104,7 +104,8 @@ def _open_streams() -> None:
         if stream is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
         elif name != "stdin" and hasattr(stream, "reconfigure"):
-            if isinstance(stream.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: what does not fit at once would be lost
+            # PYTHONUNBUFFERED: what does not fit into one write would be lost
+            if stream is getattr(sys, f"__{name}__") and isinstance(stream.buffer, io.RawIOBase):
                 stream = io.TextIOWrapper(io.BufferedWriter(stream.buffer), stream.encoding, line_buffering=True)
                 setattr(sys, name, stream)
             stream.reconfigure(errors="backslashreplace")
