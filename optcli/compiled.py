@@ -10,7 +10,8 @@ import numpy as np
 
 from optcli.autograd.gradient import gradient
 from optcli.autograd.graph import Graph
-from optcli.engine.native.loop import Limits, Loop, Spot, Stand
+from optcli.engine.native.loop import Loop
+from optcli.engine.native.stand import Limits, Spot, Stand
 from optcli.optimize.iterate import Array, Iterate, Point, all_finite
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.problem import PATIENCE, Problem
@@ -148,7 +149,7 @@ class CompiledProblem(Problem):
             x, g = ends.x, ends.gradient
             fine = np.isfinite(x).all(axis=1) & np.isfinite(ends.value)
             finite = fine & np.isfinite(g).all(axis=1) & np.isfinite(ends.norm)
-            _, s = method.update(tuple(np.moveaxis(ends.state, 1, 0)), x, g, ends.done[:, None] + 1.0)  # type: ignore[arg-type]
+            _, s = method.update(tuple(np.moveaxis(ends.state, 1, 0)), x, g, ends.done[:, None] + 1.0)  # type: ignore[arg-type]  # a number for each row
             still = (np.abs(self.project(x + s) - x) <= ULPS * np.spacing(np.abs(x))).all(axis=1)
             apart = finite & ~at_bounds(stop, self, x, g)  # lanes know the projected gradient alone
         left = ends.left | (finite & (ends.done >= until) & (until < _least(stop.limit)))

@@ -86,6 +86,9 @@ class LocalRuns:
     that would have met the limit is made again with what is left, those after it are thrown away. So the evaluations
     told keep to `max_evals` as those of one start do, where a line search goes to its end, and nothing but time depends
     on the number of cores.
+
+    Each start is a run of the first method; ends that are new are `pursued` from there. `batched`: the problem runs
+    many starts at once, and no other method follows.
     """
 
     def __init__(
@@ -99,8 +102,8 @@ class LocalRuns:
         watch: Watch,
         sign: float,
     ) -> None:
-        self._ready, self._stop, self._watch, self._sign = ready, stop, watch, sign
-        self._method, self._problems, self._pursued = methods[0], problems, pursued
+        self.ready, self.stop, self.watch, self.sign = ready, stop, watch, sign
+        self.method, self.problems, self._pursued = methods[0], problems, pursued
         self._began = stop.clock()
         self._over = False
         self._kinked = not ready.objective.smooth
@@ -116,15 +119,15 @@ class LocalRuns:
 
     def rows(self) -> Rows:
         """For a run that nobody watches."""
-        return Rows(self._ready.config.every, Unwatched(), self._ready.objective.layout, self._sign)
+        return Rows(self.ready.config.every, Unwatched(), self.ready.objective.layout, self.sign)
 
     def rest(self) -> Stop:
         """The rules, with the time that is used up."""
-        return replace(self._stop, used=self._stop.clock() - self._began, signal=self.workers.told)
+        return replace(self.stop, used=self.stop.clock() - self._began, signal=self.workers.told)
 
     def _work(self, task: Task) -> Answer:
-        began = self._stop.clock()
-        self._problems.begin(task.counts)
+        began = self.stop.clock()
+        self.problems.begin(task.counts)
         rows, stop, pursuit = self.rows(), self.rest(), None
         if isinstance(task.start, Iterate):
             start = deepcopy(task.start)  # methods write into what they step from, and this may be done again
@@ -132,51 +135,50 @@ class LocalRuns:
             result = pursuit.result
         else:
             turn = TURN if stop.judges and not self._whole else None
-            result = solve(self._problems.of(self._method), self._method, task.start, replace(stop, turn=turn), rows)
-        cost = self._problems.counts - task.counts
-        self._tasks, self._seconds = self._tasks + 1, self._seconds + self._stop.clock() - began
+            result = solve(self.problems.of(self.method), self.method, task.start, replace(stop, turn=turn), rows)
+        cost = self.problems.counts - task.counts
+        self._tasks, self._seconds = self._tasks + 1, self._seconds + self.stop.clock() - began
         return Answer(result.iterate, result.scale, result.status, result.point, pursuit, rows.history, rows.seen, cost)
 
     # ------------------------------------------------------------ what was used up
 
     def _spent(self) -> bool:
         """Whether the limit of evaluations is reached."""
-        counts = self._problems.counts
-        used = counts.gradient if self._method.gradients else counts.value
-        return self._stop.max_evals is not None and used >= self._stop.max_evals
+        counts = self.problems.counts
+        used = counts.gradient if self.method.gradients else counts.value
+        return self.stop.max_evals is not None and used >= self.stop.max_evals
 
     def _met(self, task: Task, cost: Counts) -> bool:
         """Whether a run that its task let go on would have met the limit now; some methods count values."""
-        most, now = self._stop.max_evals, self._problems.counts
+        most, now = self.stop.max_evals, self.problems.counts
         pairs = (task.counts.gradient, now.gradient + cost.gradient), (task.counts.value, now.value + cost.value)
         return most is not None and any(before < most <= after for before, after in pairs)
 
     def _late(self) -> bool:
-        stop = self._stop
-        return bool(stop.signal()) or (stop.max_time is not None and stop.clock() - self._began >= stop.max_time)
+        return self.stop.over(self._began)
 
     def _count(self, cost: Counts) -> None:
-        self._problems.begin(self._problems.counts + cost)
+        self.problems.begin(self.problems.counts + cost)
 
     def _accepted(self, tasks: Sequence[Task]) -> Generator[tuple[Task, Answer]]:
         """(task, answer) in order, each within the limits, until the caller wants no more."""
         before = tasks[0].counts
         mean = self._seconds / max(1, self._tasks)
-        sight = mean * max(len(tasks), 0 if self._batched else self._ready.config.starts - self.made)
-        answers = self.workers.map(tasks, sight, lambda: self._watch.progress(*self._last))
+        sight = mean * max(len(tasks), 0 if self._batched else self.ready.config.starts - self.made)
+        answers = self.workers.map(tasks, sight, lambda: self.watch.progress(*self._last))
         counts = before
         for task in tasks:
             answer = next(answers)
-            self._problems.begin(counts)
+            self.problems.begin(counts)
             if counts != before and self._met(task, answer.cost):
                 answer = self._work(task._replace(counts=counts))
-                self._problems.begin(counts)
+                self.problems.begin(counts)
             self._count(answer.cost)
-            counts = replace(self._problems.counts)
-            self._last = answer.end.iteration, signed(self._sign, answer.point.value)
-            self._watch.progress(*self._last)
+            counts = replace(self.problems.counts)
+            self._last = answer.end.iteration, signed(self.sign, answer.point.value)
+            self.watch.progress(*self._last)
             yield task, answer
-            self._problems.begin(counts)
+            self.problems.begin(counts)
 
     # ------------------------------------------------------------ what the search asks for
 
@@ -191,7 +193,7 @@ class LocalRuns:
 
     def judge(self, ran: Sequence[Ran]) -> list[Local]:
         """What the ends are, and where an escape or another method gets from there."""
-        counts = replace(self._problems.counts)
+        counts = replace(self.problems.counts)
         found = []
         tasks = [Task(each.end, counts, each.scale) for each in ran]
         accepted = self._accepted(tasks)
@@ -210,7 +212,7 @@ class LocalRuns:
 
     def _ends(self, point: Point) -> bool:
         """Whether a rule for all starts ends the search, with a run that has come to this point."""
-        reached = self._stop.target is not None and point.value <= self._stop.target
+        reached = self.stop.target is not None and point.value <= self.stop.target
         return self._spent() or self._late() or reached
 
     def _ended(self, start: Array, answer: Answer) -> tuple[Local, Ran]:
@@ -222,7 +224,7 @@ class LocalRuns:
         return Local(point.x, point.value, kept), Ran(start, answer.end, answer.scale, answer)
 
     def _accept_runs(self, points: Array) -> Ends:
-        counts = replace(self._problems.counts)
+        counts = replace(self.problems.counts)
         found = []
         accepted = self._accepted([Task(x, counts) for x in points])
         for x, (_, answer) in zip(points, accepted, strict=False):
@@ -237,19 +239,19 @@ class LocalRuns:
     def _batch(self, points: Array) -> Batch | None:
         if not self._batched:
             return None
-        self._problems.begin(replace(self._problems.counts))
-        stop, used = self._stop, self._problems.counts.gradient
+        self.problems.begin(replace(self.problems.counts))
+        stop, used = self.stop, self.problems.counts.gradient
         left = None if stop.max_evals is None else max(1, stop.max_evals - used)
 
         def halted(made: int) -> bool:
             return self._late() or (left is not None and made >= left)
 
-        problem = self._problems.of(self._method)
-        return problem.batch(self._method, points, replace(stop, max_evals=left), halted)
+        problem = self.problems.of(self.method)
+        return problem.batch(self.method, points, replace(stop, max_evals=left), halted)
 
     def _accept_batch(self, points: Array, batch: Batch) -> Ends:
         """Accept the ends of a batch in their order; some have to run alone."""
-        stop, late = self._stop, self._late()
+        stop, late = self.stop, self._late()
         x, value = batch.reported(stop)
         opened = batch.finite & ~batch.left & (batch.flat(stop) | batch.still | self._kinked)
         kept = np.where(opened, OPEN, NO).astype(np.int8)
@@ -263,7 +265,7 @@ class LocalRuns:
         k = 0
         while k < len(points) and not self._over:
             before = int(cost[k - 1]) if k else 0
-            used = self._problems.counts.gradient + cost[k:] - before
+            used = self.problems.counts.gradient + cost[k:] - before
             ends = np.flatnonzero(special[k:] | reached[k:] | (used >= most))
             plain = k + int(ends[0]) if ends.size else len(points)
             made = (int(cost[plain - 1]) if plain else 0) - before
@@ -271,14 +273,14 @@ class LocalRuns:
             k = plain
             if k == len(points):
                 break
-            answer = self._work(Task(points[k], replace(self._problems.counts)))
+            answer = self._work(Task(points[k], replace(self.problems.counts)))
             end, alone[k] = self._ended(points[k], answer)
             x[k], value[k], kept[k] = end.x, end.value, OPEN if end.kept else NO
             k += 1
         self._over = self._over or late
         if k:
-            self._last = int(batch.done[k - 1]), signed(self._sign, float(value[k - 1]))
-            self._watch.progress(*self._last)
+            self._last = int(batch.done[k - 1]), signed(self.sign, float(value[k - 1]))
+            self.watch.progress(*self._last)
 
         def outcome(j: int) -> Ran:
             return alone[j] if j in alone else Ran(points[j], batch.iterate(j), float(batch.scale[j]))

@@ -103,10 +103,12 @@ def execute(
         if keeper is not None:
             keeper.end(found.result.iterate, found.result.status)
     else:
+        from optcli.local_runs import LocalRuns
         from optcli.starts import many
 
         solving = time.perf_counter()
-        found, starts, minima, rows = many(ready, stop, chosen.methods, problems, pursued, batched, watch, sign)
+        runs = LocalRuns(ready, stop, chosen.methods, problems, pursued, batched, watch, sign)
+        found, starts, minima, rows = many(runs)
         found = found._replace(result=replace(found.result, seconds=time.perf_counter() - solving))  # of all starts
     result, end = found.result, found.end
     point = result.point

@@ -41,8 +41,8 @@ MAY_USE: dict[str, set[str]] = {
     "local_runs": {"conclusion", "optimize", "outcome", "prepare", "problems", "rows", "threads", "workers"},
     "workers": {"threads"},
     "run": {
-        *("checkpoint", "choosing", "conclusion", "config", "errors", "keeping", "optimize", "outcome", "points"),
-        *("prepare", "problems", "rows", "starts"),
+        *("checkpoint", "choosing", "conclusion", "config", "errors", "keeping", "local_runs", "optimize", "outcome"),
+        *("points", "prepare", "problems", "rows", "starts"),
     },
     "stages": {"autograd", "config", "engine", "expr", "objective", "prepare"},
     "cli": {

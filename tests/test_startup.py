@@ -22,7 +22,7 @@ LOADED = {
     "optcli.cli": "command group minimize options session signals solving streams",
     "optcli.config": "bounds kinds layers paths points replay settings tree yaml_reader",
     "optcli.engine": "native numpy_engine",
-    "optcli.engine.native": "emit functions lines llvm loop loop_code nest plan program sweep update_code",
+    "optcli.engine.native": "emit functions lines llvm loop loop_code nest plan program stand sweep update_code",
     "optcli.expr": "cache functions graphs parse resolve slots syntax tokens trace",
     "optcli.optimize": "auto culprit curvature digits iterate judging methods probing problem products pursue schedules"
     " rounding sentences solve status stop verdict",

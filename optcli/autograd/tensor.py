@@ -169,7 +169,7 @@ class Tensor(InPlace, Arithmetic):  # type: ignore[override]  # shape is a prope
 
     def clone(self) -> Tensor:
         """A copy in memory of its own; gradients pass through."""
-        return Broadcast(self.shape)(self)  # type: ignore[no-any-return]
+        return Broadcast(self.shape)(self)  # type: ignore[no-any-return]  # calls are typed Any
 
 
 def tensor(data: Any, *, requires_grad: bool = False) -> Tensor:

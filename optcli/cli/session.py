@@ -102,7 +102,7 @@ def _open_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115  # it lasts as long as the program
         elif name != "stdin" and hasattr(stream, "reconfigure"):
             # PYTHONUNBUFFERED: what does not fit into one write would be lost
             if stream is getattr(sys, f"__{name}__") and isinstance(stream.buffer, io.RawIOBase):

@@ -110,7 +110,7 @@ def _kernel(node: Node, buffers: _Buffers) -> Callable[..., Any]:
         return functools.partial(node.op.kernel, out=buffers.give(node))
     if isinstance(node.op, Op) and node.op.scalar is not None:
         return node.op.scalar
-    return node.op.kernel  # type: ignore[no-any-return]
+    return node.op.kernel  # type: ignore[no-any-return]  # operations of all kinds
 
 
 def evaluate(graph: Graph, inputs: Sequence[Any]) -> list[Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from optcli.optimize.curvature import LOUD, Noise
 from optcli.optimize.digits import digits, rounding_of
 from optcli.optimize.iterate import Array, largest_entry
+from optcli.optimize.products import dot
 from optcli.optimize.rounding import EPS
 from optcli.optimize.sentences import unit
 from optcli.optimize.verdict import Verdict
@@ -49,7 +50,7 @@ def lanczos(judging: Judging) -> Ritz | None:
     values stay right), run a second time for the vector, so that no basis is kept.
     """
     start = judging.random.standard_normal(len(judging.free))
-    start /= inner(start, start) ** 0.5
+    start /= dot(start, start) ** 0.5
     alphas: list[float] = []
     betas: list[float] = []
     for v, alpha, beta in _recurrence(judging, start):
@@ -67,7 +68,7 @@ def lanczos(judging: Judging) -> Ritz | None:
     vector = np.zeros_like(start)
     for (v, _, _), weight in zip(_recurrence(judging, start), weights, strict=False):
         vector += weight * v
-    return Ritz(float(values[0]), float(error), vector / inner(vector, vector) ** 0.5, float(values[-1]))
+    return Ritz(float(values[0]), float(error), vector / dot(vector, vector) ** 0.5, float(values[-1]))
 
 
 def smooth(judging: Judging, ritz: Ritz) -> Ritz:
@@ -77,8 +78,8 @@ def smooth(judging: Judging, ritz: Ritz) -> Ritz:
     """
     n = len(judging.free)
     for v in (np.ones(n), np.linspace(-1.0, 1.0, n)):
-        v = v / inner(v, v) ** 0.5
-        quotient = inner(v, _product(judging, judging.point.x, v))
+        v = v / dot(v, v) ** 0.5
+        quotient = dot(v, _product(judging, judging.point.x, v))
         if quotient < ritz.smallest:
             ritz = replace(ritz, smallest=quotient, error=0.0, vector=v)
     return ritz
@@ -89,18 +90,13 @@ def _recurrence(judging: Judging, v: Array):  # type: ignore[no-untyped-def]
     before, beta = np.zeros_like(v), 0.0
     while True:
         w = _product(judging, judging.point.x, v) - beta * before
-        alpha = inner(w, v)
+        alpha = dot(w, v)
         w -= alpha * v
-        beta = inner(w, w) ** 0.5
+        beta = dot(w, w) ** 0.5
         yield v, alpha, beta
         if beta == 0.0:
             return
         before, v = v, w / beta
-
-
-def inner(a: Array, b: Array) -> float:
-    """⟨a, b⟩ without BLAS, whose threads wait for each other on a busy machine."""
-    return float(np.einsum("i,i->", a, b))
 
 
 def _product(judging: Judging, x: Array, v: Array) -> Array:
@@ -115,18 +111,18 @@ def newton_step(judging: Judging) -> tuple[Array, bool]:
     out not to be positive."""
     g = judging.point.gradient[judging.free]
     s, r = np.zeros_like(g), -g
-    p, size = r, inner(r, r)
+    p, size = r, dot(r, r)
     enough = CG_FORCING**2 * size
     for _ in range(CG_STEPS):
         if size <= enough:
             break
         q = _product(judging, judging.point.x, p)
-        curvature = inner(p, q)
+        curvature = dot(p, q)
         if not curvature > 0.0:
             return s, False
         alpha = size / curvature
         s, r = s + alpha * p, r - alpha * q
-        before, size = size, inner(r, r)
+        before, size = size, dot(r, r)
         p = r + (size / before) * p
     return s, True
 
@@ -135,7 +131,7 @@ def unseen(judging: Judging, rough: Noise) -> bool:
     """Whether Newton's step gains no more than the rounding of the value, where that is small."""
     g, f = judging.point.gradient[judging.free], judging.point.value
     step, convex = judging.newton
-    return convex and rough.value <= FAINT * max(1.0, abs(f)) and -0.5 * inner(g, step) <= LOUD * rough.value
+    return convex and rough.value <= FAINT * max(1.0, abs(f)) and -0.5 * dot(g, step) <= LOUD * rough.value
 
 
 def judged(judging: Judging) -> Verdict:
@@ -153,7 +149,7 @@ def judged(judging: Judging) -> Verdict:
     s = judging.whole(step)
     y = problem.project(point.x + s)
     # a curvature that goes with the rest of the gradient is that of a point beside the stationary one
-    kept = inner(ritz.vector, _product(judging, y, ritz.vector)) / ritz.smallest if ritz.smallest else 0.0
+    kept = dot(ritz.vector, _product(judging, y, ritz.vector)) / ritz.smallest if ritz.smallest else 0.0
     sure = ritz.smallest + ritz.error < -ROUNDING * max(abs(ritz.largest), abs(ritz.smallest)) and kept >= KEPT[0]
     if sure and (way := judging.way_down(unit(judging.whole(ritz.vector)))) is not None:
         kind = "maximum" if ritz.largest < 0.0 and not len(judging.held) else "saddle"

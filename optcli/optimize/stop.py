@@ -78,6 +78,10 @@ class Stop:
         """(t, r) with T = max(t, r·min(|f|, scale)), see Check."""
         return (float(self.tol), 0.0) if self.tol is not None else (RELATIVE, RELATIVE)
 
+    def over(self, began: float) -> bool:
+        """Whether time or a signal ends what began then, wherever it stands."""
+        return bool(self.signal()) or (self.max_time is not None and self.clock() - began >= self.max_time)
+
     def begin(self, problem: Problem, start: Iterate, began: float, gradients: bool = True) -> Check:
         """The rules for one run that began at clock() == `began` from the evaluated `start`.
 
@@ -113,8 +117,7 @@ class Check:
 
     def over(self) -> bool:
         """Whether time or a signal ends the run, wherever it stands."""
-        late = self.stop.max_time is not None and self.clock() - self.began >= self.stop.max_time
-        return late or bool(self.stop.signal())
+        return self.stop.over(self.began)
 
     def __call__(self, iterate: Iterate) -> Ending | None:
         stop, point, counts = self.stop, iterate.point, self.problem.counts

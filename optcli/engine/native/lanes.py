@@ -19,7 +19,8 @@ from optcli.engine.native.update_code import RELATIVE, SCALE, TARGET, TOLERANCE
 from optcli.threads import share
 
 if TYPE_CHECKING:
-    from optcli.engine.native.loop import Limits, Loop
+    from optcli.engine.native.loop import Loop
+    from optcli.engine.native.stand import Limits
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -166,7 +167,7 @@ class Lanes:
                 each[PAUSE], each[RESTS] = pause, rests
             open_ = [k for k, each in enumerate(counts) if each[ACTIVE]]
             began = time.perf_counter()
-            share(len(open_), lambda k, open_=open_: work(open_[k]))  # type: ignore[misc]
+            share(len(open_), lambda k, open_=open_: work(open_[k]))  # type: ignore[misc]  # a default binds what the loop rebinds
             self._pace = max(1e-12, (time.perf_counter() - began) / ((pause - at) * active))
             made += (pause - at) * active  # at most: some ended before
             at, active = pause, int(sum(each[ACTIVE] for each in counts))

@@ -156,10 +156,7 @@ def _begin(loop: Loop, emitter: Emitter) -> str:
         _store(lines, operand, rows.own(here))
         _store(lines, lines.new(f"select i1 {finite}, double {operand}, double {double(math.inf)}"), rows.own(best))
     _store(lines, lines.new(f"select i1 {finite}, i64 0, i64 -1"), rows.own(Own.BEST_AT), "i64")
-    lines.add("%j.next = add nuw nsw i64 %j, 1")
-    lines.add("%more = icmp slt i64 %j.next, %active")
-    lines.add("br i1 %more, label %loop, label %done")
-    lines.label("done")
+    lines.again("%j", "%active", "done")
     lines.add("ret void")
     return function('void @begin(ptr noalias %m, ptr %counts, ptr %lower, ptr %upper) "no-builtins"', lines)
 
@@ -220,10 +217,7 @@ def _lanes(loop: Loop, emitter: Emitter) -> str:
     ends = lines.new(f"zext i1 {lines.new(f'and i1 {stop}, {active}')} to i64")
     _store(lines, ends, rows.own(Own.ENDS), "i64")
     lines.add(f"%any.next = or i64 %any, {ends}")
-    lines.add("%j.next = add nuw nsw i64 %j, 1")
-    lines.add(f"%more = icmp slt i64 %j.next, {padded}")
-    lines.add("br i1 %more, label %loop, label %judged")
-    lines.label("judged")
+    lines.again("%j", padded, "judged")
     lines.add("%some = icmp ne i64 %any.next, 0")
     lines.add("br i1 %some, label %look, label %on")
     # lanes from the last to the first, so that the one that takes an empty place was looked at

@@ -51,6 +51,13 @@ class Lines:
         self.add(f"{name} = {expression}")
         return name
 
+    def again(self, index: str, bound: str, after: str) -> None:
+        """The end of a loop %loop: once more while the next index is below the bound, then on to the label `after`."""
+        self.add(f"{index}.next = add nuw nsw i64 {index}, 1")
+        self.add(f"%more = icmp slt i64 {index}.next, {bound}")
+        self.add(f"br i1 %more, label %loop, label %{after}")
+        self.label(after)
+
     def times(self, index: str, factor: int) -> str:
         return index if factor == 1 else self.new(f"mul nsw i64 {index}, {factor}")
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import ctypes
 import math
 import time
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from optcli.autograd.graph import Graph
 from optcli.engine.native.emit import Emitter
 from optcli.engine.native.loop_code import straight_run, vector_run
 from optcli.engine.native.plan import SHARED, NativePlan, chained
+from optcli.engine.native.stand import Limits, Pool, Spot, Stand
 from optcli.engine.native.update_code import (
     BEST_AT,
     BEST_NORM,
@@ -47,76 +47,6 @@ MOST_NODES = 3000  # of its gradient graph
 PIECE = 1 << 18  # entries that one call goes through in a long vector
 SOON = 0.02  # seconds that a call shall take: signals wait for its return
 FIRST = 256  # iterations of the first call, whose speed is not known yet
-
-
-class Limits(NamedTuple):
-    """When the loop must return: rules of optimize.stop in numbers that code can compare.
-
-    The tolerance at a value f is max(tolerance, relative·min(|f|, scale)); none where `tolerance` is negative.
-    """
-
-    until: int  # updates made in all
-    target: float = -math.inf
-    tolerance: float = -1.0
-    relative: float = 0.0
-    scale: float = 0.0
-    rest: bool = False  # return where an update changes nothing
-
-    @property
-    def cap(self) -> float:
-        """The largest tolerance at any value."""
-        return max(self.tolerance, self.relative * self.scale)
-
-    def of(self, value: float) -> float:
-        return max(self.tolerance, self.relative * min(abs(value), self.scale))
-
-
-@dataclass(eq=False)
-class Spot:
-    """A point of a run: x and gradient of shape (n,)."""
-
-    iteration: int
-    x: Array
-    value: float
-    gradient: Array
-    norm: float
-    finite: bool
-
-
-@dataclass(eq=False)
-class Stand:
-    """Where a run stands: the current spot, the lowest one, the method's state, and whether the last update moved."""
-
-    spot: Spot
-    best: Spot | None
-    state: tuple[Array, ...]
-    moved: bool = True
-
-
-class _Pool:
-    """Vectors of one length: those lent out, and those that may be written over."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self.lent: list[Array] = []
-        self.spare: list[Array] = []
-
-    def take(self) -> Array:
-        vector = self.spare.pop() if self.spare else np.empty(self._size)
-        self.lent.append(vector)
-        return vector
-
-    def adopt(self, vector: Array) -> None:
-        """Lend out one that was made elsewhere, unless it is already."""
-        if not any(vector is other for other in self.lent):
-            self.lent.append(vector)
-
-    def keep(self, *spots: Spot | None) -> None:
-        """What none of `spots` needs is spare."""
-        needed = [vector for spot in spots if spot is not None for vector in (spot.x, spot.gradient)]
-        lent, self.lent = self.lent, []
-        for vector in lent:
-            (self.lent if any(vector is other for other in needed) else self.spare).append(vector)
 
 
 class Loop:
@@ -149,7 +79,7 @@ class Loop:
         self._run = self.plan.function("run", *[ctypes.c_void_p] * 3) if self.serial else None
         self._numbers, self._counts = np.zeros(9), np.zeros(6, dtype=np.int64)
         self._pace = 0.0  # seconds an iteration took
-        self._pool = _Pool(self.size)
+        self._pool = Pool(self.size)
 
     @cached_property
     def may_mask(self) -> bool:
@@ -173,7 +103,7 @@ class Loop:
 
     def forget(self) -> None:
         """Write over no vector of an earlier run: its points may still be in use."""
-        self._pool = _Pool(self.size)
+        self._pool = Pool(self.size)
         if "masked" in self.__dict__:
             self.masked.forget()
 

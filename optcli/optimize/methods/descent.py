@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -118,14 +118,14 @@ class Descent(Method):
         point, (numbers, *rest) = iterate.point, iterate.state
         memory: State = tuple(rest)
         if numbers[0] >= PATIENCE:
-            return _stay(iterate)
+            return iterate.unmoved()
         while True:
             d, alpha = _steepest(point, float(numbers[2])) if self.blank(memory) else self.direction(memory, point)
             found = search(self.line_search, problem, point, d, alpha, self.c1, self.c2, float(numbers[4]))
             if found.end not in ("rounding", "failed"):
                 break
             if self.blank(memory):
-                return _stay(iterate)
+                return iterate.unmoved()
             memory = self.forget(point)
         trial = found.trial
         after = Point.of(problem, point.iteration + 1, trial.x, trial.f, trial.g, trial.finite)
@@ -161,10 +161,6 @@ def _steepest(point: Point, scale: float) -> tuple[Array, float]:
     """d = −g, and the step length to try first; a multiple of −g where gᵀg would overflow."""
     alpha, size = scale or first_length(point), point.gradient_norm
     return (-point.gradient, alpha) if size < HUGE else (-point.gradient / size, alpha * size)
-
-
-def _stay(iterate: Iterate) -> Iterate:
-    return iterate.then(replace(iterate.point, iteration=iterate.iteration + 1), iterate.state)
 
 
 def _numbers(numbers: Array, iterate: Iterate, after: Point, step: Step) -> Array:
