@@ -37,7 +37,7 @@ MAY_USE: dict[str, set[str]] = {
     # checkpoint: the type of what goes on
     "problems": {"build", "checkpoint", "errors", "objective", "optimize", "prepare"},
     "rows": {"keeping", "layout", "optimize", "outcome"},  # keeping: the type of what is told of each leg
-    "starts": {"conclusion", "local_runs", "optimize", "outcome", "prepare", "problems", "rows"},
+    "starts": {"conclusion", "local_runs", "optimize", "outcome", "rows"},
     "local_runs": {"conclusion", "optimize", "outcome", "prepare", "problems", "rows", "threads", "workers"},
     "workers": {"threads"},
     "run": {
