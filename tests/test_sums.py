@@ -44,8 +44,9 @@ class Entries:
 class Writer:
     """Writes a random text and, along with it, the loops that say what it means."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, products: bool = True) -> None:
         self.random = random
+        self.products = 0.25 if products else 0.0  # how often a reduction is one
         self.entries = Entries()
         self.scalar = complex(0.8, STEP * 0.7)
         self.names = iter("ijklpq")
@@ -76,7 +77,7 @@ class Writer:
         return low_text, "n + 1", lambda env: range(low_of(env), N + 2)
 
     def reduction(self, indices: list[str], depth: int) -> Part:
-        product = self.random.random() < 0.25
+        product = self.random.random() < self.products
         triples, inner = [], list(indices)
         for _ in range(1 if depth == 0 or self.random.random() < 0.6 else 2):
             name = next(self.names, None)

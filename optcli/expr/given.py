@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sympy
@@ -33,9 +33,12 @@ def read(expression: Any, params: Mapping[str, float]) -> tuple[Layout, dict[str
         seen.add((id(node), id(scope)))
         try:
             if isinstance(node, REDUCTIONS):
-                for index, low, high in reversed(triples(node)):
+                limits = triples(node)
+                for depth in range(len(limits) - 1, -1, -1):  # outermost first
+                    index, low, high = limits[depth]
                     ends = index_value(low, scope, params), index_value(high, scope, params)
                     scope = scope.enter(index, *ends)[0]
+                    scope.limit(_open(node.args[0], limits[:depth]) & scope.indices.keys())
                     scopes.append(scope)
                 stack.append((node.args[0], scope))
             elif isinstance(node, sympy.Indexed):
@@ -65,3 +68,9 @@ def read(expression: Any, params: Mapping[str, float]) -> tuple[Layout, dict[str
             raise ExpressionError(f"{name}: {fault.message}", remedy=fault.remedy) from None
         variables.append(Variable(name, tuple(b - a + 1 for a, b in ranges), tuple(a for a, _ in ranges)))
     return Layout(tuple(variables)), {v.name: v.first for v in variables if v.shape}
+
+
+def _open(body: Any, limits: Sequence[tuple[Any, Any, Any]]) -> set[Any]:
+    """The symbols that what stands inside an index depends on: the body, and the bounds of the indices in there."""
+    ends = (end for _, *pair in limits for end in pair)
+    return set().union(*(part.free_symbols for part in (body, *ends)))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_RANGE = 10**8  # entries of one index
-MOST_TERMS = 10**9  # of nested ranges together
+MOST_TERMS = 10**9  # of nested ranges together, as far as what is added depends on them
 Ints = NDArray[np.int64]
 
 
@@ -166,7 +166,8 @@ class Scope:
     def enter(self, binder: Any, low: Index, high: Index) -> tuple[Scope, Axis, Ragged | None]:
         """The scope inside a Sum over `binder` from `low` to `high`, its axis, and how it hangs on outer axes.
 
-        Raises IndexingError for bounds that are not whole and for ranges beyond the limits.
+        Raises IndexingError for bounds that are not whole and for ranges beyond the limits. What the terms in there
+        depend on is the caller's to tell: see `limit`.
         """
         low, high = low.whole(), high.whole()
         involved = tuple(axis for axis in self.axes if axis in low.terms or axis in high.terms)
@@ -174,16 +175,17 @@ class Scope:
             return self._enter_ragged(binder, low, high, involved)
         count = max(0, high.start - low.start + 1)
         axis = Axis(self.depth, count)
-        self._limit(count, count, self.axes)
+        _limit(count, count)
         value = Index(low.constant, {axis: Fraction(1)})
         return Scope({**self.indices, binder: value}, (*self.axes, axis), self.depth + 1), axis, None
 
-    @staticmethod
-    def _limit(longest: int, total: int, others: Iterable[Axis]) -> None:
-        if longest > MOST_RANGE:
-            raise IndexingError(f"a range of {longest:,} entries: the limit is {MOST_RANGE:,}", "Take a shorter range.")
-        if total * math.prod(max(1, axis.count) for axis in others) > MOST_TERMS:
-            raise IndexingError(f"nested ranges of more than {MOST_TERMS:,} terms", "Take shorter ranges.")
+    def limit(self, binders: Iterable[Any]) -> None:
+        """Raises IndexingError where a value that depends on the indices of `binders` has too many terms.
+
+        Ranges that it does not depend on do not count: a value is made once for all of their terms.
+        """
+        axes = {axis for binder in binders for axis in self.indices[binder].terms}
+        _limit(0, math.prod(max(1, axis.count) for axis in axes))
 
     def _enter_ragged(
         self, binder: Any, low: Index, high: Index, involved: tuple[Axis, ...]
@@ -193,7 +195,7 @@ class Scope:
         counts = np.maximum(0, np.broadcast_to(high.values(involved), grid).reshape(-1) - first + 1)
         rest = tuple(axis for axis in self.axes if axis not in involved)
         total = int(counts.sum())
-        self._limit(int(counts.max(initial=0)), total, rest)
+        _limit(int(counts.max(initial=0)), total)
         parent = np.repeat(np.arange(counts.size), counts)
         inner = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts) + first[parent]
         axis = Axis(self.depth, total)
@@ -201,6 +203,13 @@ class Scope:
         indices = {name: _moved(index, positions, axis) for name, index in self.indices.items()}
         indices[binder] = Index(Fraction(0), {axis: inner})
         return Scope(indices, (*rest, axis), self.depth + 1), axis, Ragged(involved, parent, counts)
+
+
+def _limit(longest: int, total: int) -> None:
+    if longest > MOST_RANGE:
+        raise IndexingError(f"a range of {longest:,} entries: the limit is {MOST_RANGE:,}", "Take a shorter range.")
+    if total > MOST_TERMS:
+        raise IndexingError(f"nested ranges of more than {MOST_TERMS:,} terms", "Take shorter ranges.")
 
 
 def _moved(index: Index, positions: Mapping[Axis, Ints], axis: Axis) -> Index:

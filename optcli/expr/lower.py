@@ -129,7 +129,7 @@ class _Lowering:
         return [(arg, scope) for arg in node.args]
 
     def _enter(self, node: Any, scope: Scope) -> tuple[Scope, list[tuple[Axis, Ragged | None]]]:
-        """The scope inside a reduction, and its axes, outermost first."""
+        """The scope inside a reduction, and its axes, outermost first. Whoever read the expression has limited it."""
         key = (id(node), id(scope))
         if key not in self.scopes:
             inner, axes = scope, []

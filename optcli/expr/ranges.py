@@ -44,6 +44,7 @@ class Ranges:
         uses: dict[str, Uses] = {}
         root = Scope()
         inner: dict[int, Scope] = {}
+        varies = self.syntax.open_indices()
         for k in range(len(self.nodes) - 1, -1, -1):
             node = self.nodes[k]
             scope = inner.pop(k, root)
@@ -52,6 +53,7 @@ class Ranges:
                 ends = self._index(low, scope), self._index(high, scope)
                 try:
                     inner[body] = scope.enter(node.value[1], *ends)[0]
+                    inner[body].limit(varies[body])
                 except IndexingError as fault:
                     self._fail(fault.message, low if "whole" in fault.message else k, fault.remedy)
                 continue

@@ -9,6 +9,7 @@ TRUTH = {"True", "False"}
 RESERVED = {*CONSTANTS, *TRUTH, "I", "oo", "and", "or", "not", "None"}
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 CONDITIONS = frozenset({"compare", "and", "or", "not", "truth"})
+NONE: frozenset[int] = frozenset()
 
 
 class SyntaxNode(NamedTuple):
@@ -46,6 +47,21 @@ class Syntax(NamedTuple):
                 stack.extend(self.nodes[at].args)
         return sorted(found)
 
+    def open_indices(self) -> list[frozenset[int]]:
+        """The binders outside of each node whose indices its value may vary with."""
+        found: list[frozenset[int]] = [NONE] * len(self.nodes)
+        if not any(node.kind == "bound" for node in self.nodes):
+            return found
+        for k, node in enumerate(self.nodes):
+            if node.kind == "bound":
+                found[k] = frozenset((node.value[1],))
+            elif node.kind in ("sum", "product"):
+                body, low, high = (found[arg] for arg in node.args)
+                found[k] = (body - {node.value[1]}) | low | high
+            elif node.args and node.kind != "use":  # a definition stands outside of every Sum
+                found[k] = _union([found[arg] for arg in node.args])
+        return found
+
     def __str__(self) -> str:
         lines = []
         for k, node in enumerate(self.nodes):
@@ -53,3 +69,9 @@ class Syntax(NamedTuple):
             args = f" ({', '.join(map(str, node.args))})" if node.args else ""
             lines.append(f"{k:4d}  {node.kind}{value}{args}  [{node.start}:{node.end}]")
         return "\n".join(lines)
+
+
+def _union(sets: list[frozenset[int]]) -> frozenset[int]:
+    """All of them together; the largest itself where it holds the others, as long texts keep one a node."""
+    largest = max(sets, key=len)
+    return largest if all(part <= largest for part in sets) else largest.union(*sets)
