@@ -81,10 +81,10 @@ class Blame:
     @staticmethod
     def _bad_term(tracer: Tracer, k: int, values: list[Any], cell: Cell) -> Cell | None:
         axis, body = tracer.axes[k], values[tracer.nodes[k].args[0]]
-        for at in range(axis.length):
-            if (axis.mask is None or _at(axis.mask, (*cell, at))) and not _finite(body, (*cell, at)):
-                return (*cell, at)
-        return None
+        bad = ~np.isfinite(_line(body, cell))
+        if axis.mask is not None:
+            bad = bad & _line(axis.mask, cell)
+        return (*cell, int(bad.argmax())) if axis.length and bad.any() else None
 
     @staticmethod
     def _taken(node: SyntaxNode, values: list[Any], cell: Cell) -> list[int]:
@@ -117,7 +117,8 @@ class Blame:
                         said = f"has a derivative that is {'infinite' if np.isinf(slope) else 'nan'}"
                         found = found or self._culprit(tracer, k, cell, values, said)
                         continue
-                    adjoints[arg] = adjoints.get(arg, 0.0) + (np.sum(part) if tracer.nodes[k].kind == "use" else part)
+                    part = np.sum(part) if tracer.nodes[k].kind == "use" else tracer.gathered(arg, part)
+                    adjoints[arg] = adjoints.get(arg, 0.0) + part
         return found
 
     @staticmethod
@@ -126,14 +127,14 @@ class Blame:
         node = tracer.nodes[k]
         if node.kind == "use" or node.kind == "pair":
             return adjoint if i == 0 else None
-        if node.kind == "sum":
-            full = np.expand_dims(adjoint, -1)
-            mask = tracer.axes[k].mask
-            return None if i else (full if mask is None else np.where(mask, full, 0.0))
-        if node.kind == "product":
-            return (
-                None if i else chain(np.expand_dims(adjoint, -1), np.expand_dims(values[k], -1) / values[node.args[0]])
-            )
+        if node.kind in ("sum", "product"):
+            if i:
+                return None
+            full, mask = np.expand_dims(adjoint, -1), tracer.axes[k].mask
+            full = full if mask is None else np.where(mask, full, 0.0)
+            for others in () if node.kind == "sum" else tracer.other_factors(k, values[node.args[0]]):
+                full = chain(full, others)
+            return full
         op = tracer.op(node)
         if node.kind == "call" and node.value == "Piecewise":
             return chain(adjoint, _chosen(values, node)[i])
@@ -269,6 +270,14 @@ def _at(value: Any, cell: Cell) -> Any:
     if not shape:
         return value
     return value[tuple(min(at, n - 1) for at, n in zip((*cell, *[0] * len(shape)), shape, strict=False))]
+
+
+def _line(value: Any, cell: Cell) -> Any:
+    """The entries of a Sum's body there along its index, one where they are equal."""
+    shape = np.shape(value)
+    return (
+        value[tuple(min(at, n - 1) for at, n in zip(cell, shape[:-1], strict=True))] if shape else np.reshape(value, 1)
+    )
 
 
 def _finite(value: Any, cell: Cell) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -13,10 +15,12 @@ from test_sums import Writer
 
 import optcli
 from optcli import ExpressionError, library
+from optcli.blame import Blame
 from optcli.build import build, build_sympy
 from optcli.expr import indices
 from optcli.expr.parse import parse
 from optcli.expr.resolve import resolve
+from optcli.optimize.probing import around
 
 N = 100_000  # two nested ranges of it are beyond the limit
 TRIGONOMETRIC = library.get("trigonometric").expression
@@ -120,3 +124,83 @@ def test_the_trigonometric_function_of_many_variables() -> None:
         assert np.allclose(gradient, slope, rtol=1e-9, atol=1e-12 * np.max(np.abs(slope)))
     result = optcli.minimize("trigonometric", params={"n": N}, iters=3)
     assert result.value < 8.3e-7  # at the start it is 8.33e-7: x = 1/n leaves residuals of (i/n − 1)/2n
+
+
+def one(x: Any) -> None:
+    """Nothing but ones."""
+
+
+def negative(x: Any) -> None:
+    x[776] = -1.0
+
+
+def zero(x: Any) -> None:
+    x[776] = 0.0
+
+
+LONG = [
+    # text, what the point has, the sentence
+    (
+        "Sum((x[i] - Sum(log(x[j]), (j, 1, n)))**2, (i, 1, n))",
+        negative,
+        "log(x[j]) is nan at j = 777, where x[j] is -1",
+    ),
+    ("Sum(Sum(log(x[j]), (j, 1, n)), (i, 1, n))", negative, "log(x[j]) is nan at j = 777, where x[j] is -1"),
+    ("Sum(log(x[i]), (j, 1, n), (i, 1, n))", negative, "log(x[i]) is nan at i = 777, where x[i] is -1"),
+    (
+        "Sum(where(i > 5, Sum(log(x[j]), (j, 1, n)), 0), (i, 1, n))",
+        negative,
+        "log(x[j]) is nan at j = 777, where x[j] is -1",
+    ),
+    (
+        "Sum((x[i] - Sum(sqrt(x[j]), (j, 1, n)))**2, (i, 1, n))",
+        zero,
+        "sqrt(x[j]) has a derivative that is infinite at j = 777, where x[j] is 0",
+    ),
+    (
+        "Sum(x[i]*(i - Product(sqrt(x[j]), (j, 1, n))), (i, 1, n))",
+        zero,
+        "sqrt(x[j]) has a derivative that is infinite at j = 777, where x[j] is 0",
+    ),
+    (
+        "Sum(x[i]*Sum(abs(x[j] - 1), (j, 1, n)), (i, 1, n))",
+        one,
+        "abs(x[j] - 1) has a kink at j = 1, where x[j] - 1 is 0",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "change", "sentence"), LONG)
+def test_what_is_to_blame_in_a_long_text_is_found(text: str, change: Callable[[Any], None], sentence: str) -> None:
+    objective = build(text, {"n": float(N)})
+    x = np.ones(N)
+    change(x)
+    tracemalloc.start()
+    try:
+        names = Blame(objective.resolved)
+        found = names.nonfinite(x)
+        if found is None:
+            found = names.kinks(x, around(x, 1e-6, np.random.default_rng(0)))[0]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.sentence == sentence
+    assert peak < 200 * 8 * N  # some arrays of the length of x, no matrix
+
+
+def test_bounds_of_long_ranges_make_no_masks() -> None:
+    """Beyond what is kept nothing is said, before an array is made."""
+    objective = build("Sum(x[i]*Sum(x[j], (j, i, i + 3)), (i, 1, n))", {"n": float(N)})
+    tracemalloc.start()
+    try:
+        assert Blame(objective.resolved).nonfinite(np.full(N + 3, np.nan)) is None
+        assert tracemalloc.get_traced_memory()[1] < 20 * 8 * N
+    finally:
+        tracemalloc.stop()
+
+
+def test_factors_of_zero_are_not_to_blame() -> None:
+    objective = build("sqrt(z) + Product(x[i]*y, (i, 1, 4))")
+    found = Blame(objective.resolved).nonfinite(objective.layout.join({"x": np.arange(4.0), "y": 2.0, "z": 0.0}))
+    assert found is not None
+    assert found.text == "sqrt(z)"

@@ -17,6 +17,7 @@ import pytest
 from test_engine import agree
 
 from optcli.autograd.graph import check_graph
+from optcli.blame import Blame
 from optcli.build import build
 
 STEP = 1e-30
@@ -162,6 +163,11 @@ def test_random_sums_are_loops(seed: int) -> None:
     value, slope = objective.value_and_gradient(at)
     scale = max(1.0, abs(wanted))
     assert value == pytest.approx(wanted.real, rel=1e-10, abs=1e-11 * scale), text
+    blame = Blame(objective.resolved)  # evaluates the text itself, part by part
+    assert blame._tracer is not None
+    traced = blame._tracer.values(at)[blame._tracer.resolved.syntax.root]
+    assert traced == pytest.approx(wanted.real, rel=1e-10, abs=1e-11 * scale), text
+    assert blame.nonfinite(at) is None, text
     along = float(slope @ direction)
     size = float(np.abs(slope) @ np.abs(direction))
     assert along == pytest.approx(wanted.imag / STEP, rel=1e-9, abs=1e-11 * max(size, scale)), text

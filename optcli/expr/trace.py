@@ -1,8 +1,9 @@
 """The value of every part of a text at a point, so that what goes wrong can be shown where it stands in the text.
 
 A graph merges, folds and reorders, and its nodes have no place in the text; so the syntax itself is evaluated, in plain
-numpy and without SymPy. Inside Sum and Product every part is an array with one axis an index, outermost first; where
-bounds depend on outer indices the axis is as long as the longest range, and a mask says what belongs to it.
+numpy and without SymPy. Inside Sum and Product every part is an array with one axis an index, outermost first, of
+length 1 where it does not depend on that index; where bounds depend on outer indices the axis is as long as the longest
+range, and a mask says what belongs to it.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from optcli.autograd import ops
 from optcli.autograd.ops import Op
 from optcli.expr.functions import FUNCTIONS, WHOLE_VECTOR
 from optcli.expr.resolve import ARITHMETIC, COMPARE, VALUES, Resolved
-from optcli.expr.syntax import CONDITIONS, SyntaxNode
+from optcli.expr.syntax import CONDITIONS, NONE, SyntaxNode
 
 Array = NDArray[np.float64]
-MOST_CELLS = 300_000  # terms of nested ranges together, beyond which no values are kept: a vector is 8 bytes a term
+MOST_CELLS = 300_000  # entries of an array beyond which no values are kept: each part of the text may have one
 OPERATORS: dict[str, Op] = {"neg": ops.neg, "+": ops.add, "-": ops.sub, "*": ops.mul, "/": ops.div, "**": ops.pow_}
 
 
@@ -49,6 +50,7 @@ class Tracer:
         self._variables = {v.name: v for v in resolved.layout.variables}
         self.scopes: list[tuple[int, ...]] = [()] * len(self.nodes)  # the Sums around each node, outermost first
         self.axes: dict[int, Axis] = {}  # of each Sum and Product
+        self._open = resolved.syntax.open_indices()
         self._enter()
         self.moving = self._moving()
 
@@ -64,9 +66,20 @@ class Tracer:
         return " ".join(self.resolved.syntax.text[node.start : node.end].split())
 
     def place(self, k: int, cell: Sequence[int]) -> str:
-        """`i = 3, j = 1`: the indices of a cell, empty outside of every Sum."""
-        axes = [self.axes[k] for k in self.scopes[k]]
-        return ", ".join(f"{axis.name} = {axis.low + at}" for axis, at in zip(axes, cell, strict=False))
+        """`i = 3, j = 1`: the indices of a cell on which the node depends, empty outside of every Sum."""
+        scope, around = self.scopes[k], self._around(self.scopes[k], self._open[k])
+        axes = [(self.axes[outer], at) for outer, at in zip(scope, cell, strict=False) if outer in around]
+        return ", ".join(f"{axis.name} = {axis.low + at}" for axis, at in axes)
+
+    def gathered(self, k: int, adjoint: Any) -> Any:
+        """An adjoint of node k, summed over the indices on which the node does not depend.
+
+        Without this the adjoint of a Sum inside of another would have an entry for each pair of their terms.
+        """
+        scope = self.scopes[k]
+        around = self._around(scope, self._open[k])
+        others = tuple(d for d, outer in enumerate(scope) if outer not in around)
+        return np.sum(adjoint, axis=others, keepdims=True) if others else adjoint
 
     def _needed(self) -> list[int]:
         """The nodes that the value is made of, in an order in which arguments come first."""
@@ -87,21 +100,36 @@ class Tracer:
                 for end in (low, high):
                     for part in self.resolved.syntax.below(end):
                         self.scopes[part] = scope
-                self.axes[k] = self._axis(node, low, high, scope)
                 self.scopes[body] = (*scope, k)
-                self._size(self.scopes[body])
+                self.axes[k] = self._axis(k, scope)
             elif node.kind != "use":  # a definition stands outside of every Sum
                 for arg in node.args:
                     self.scopes[arg] = scope
 
-    def _axis(self, node: SyntaxNode, low: int, high: int, scope: tuple[int, ...]) -> Axis:
+    def _around(self, scope: tuple[int, ...], binders: frozenset[int]) -> set[int]:
+        """The Sums of `scope` with these indices, and those on whose indices their bounds depend."""
+        found = set()
+        for outer in reversed(scope):
+            if self.nodes[outer].value[1] in binders:
+                found.add(outer)
+                _, low, high = self.nodes[outer].args
+                binders = binders | self._open[low] | self._open[high]
+        return found
+
+    def _axis(self, k: int, scope: tuple[int, ...]) -> Axis:
+        """The axis of a Sum. Raises TooLongError where what is added has too many entries."""
+        node = self.nodes[k]
+        body, low, high = node.args
         first, last = (np.asarray(self._small(end)) for end in (low, high))
         begin = int(np.min(first, initial=2**62)) if first.size else 1
         stop = int(np.max(last, initial=-(2**62))) if last.size else 0
         count = max(0, stop - begin + 1)
-        if count > MOST_CELLS:
+        ragged = first.ndim > 0 or last.ndim > 0
+        around = self._around((*scope, k), self._open[body] | ({node.value[1]} if ragged else NONE))
+        lengths = (count if outer == k else self.axes[outer].length for outer in around)
+        if math.prod(max(1, length) for length in lengths) > MOST_CELLS:
             raise TooLongError
-        if first.ndim == 0 and last.ndim == 0:
+        if not ragged:
             return Axis(node.value[0], begin, count, None)
         line = begin + np.arange(count)
         mask = (line >= np.expand_dims(first, -1)) & (line <= np.expand_dims(last, -1))
@@ -113,10 +141,6 @@ class Tracer:
         for at in self.resolved.syntax.below(k):
             values[at] = self._value(at, self.nodes[at], [values[arg] for arg in self.nodes[at].args], None)
         return values[k]
-
-    def _size(self, scope: tuple[int, ...]) -> None:
-        if math.prod(self.axes[k].length for k in scope) > MOST_CELLS:
-            raise TooLongError
 
     def _moving(self) -> bytearray:
         """Whether each node depends on a variable."""
@@ -190,14 +214,28 @@ class Tracer:
         return source[tuple(np.broadcast_arrays(*places))]
 
     def _reduce(self, k: int, node: SyntaxNode, body: Any) -> Any:
-        axis, neutral = self.axes[k], 0.0 if node.kind == "sum" else 1.0
-        shape = tuple(self.axes[around].length for around in (*self.scopes[k], k))
-        body = np.broadcast_to(body, np.broadcast_shapes(np.shape(body), shape)) if np.ndim(body) == 0 else body
-        if body.shape[-1] != axis.length:
-            body = np.broadcast_to(body, (*body.shape[:-1], axis.length))
-        if axis.mask is not None:
-            body = np.where(axis.mask, body, neutral)
-        return np.sum(body, axis=-1) if node.kind == "sum" else np.prod(body, axis=-1)
+        axis, add, body = self.axes[k], node.kind == "sum", self._full(k, body)
+        if axis.length > body.shape[-1]:  # equal terms
+            return body[..., 0] * axis.length if add else body[..., 0] ** axis.length
+        body = body[..., : axis.length]
+        return np.sum(body, axis=-1) if add else np.prod(body, axis=-1)
+
+    def _full(self, k: int, body: Any) -> Any:
+        """What Sum or Product k adds or multiplies, neutral outside of its range, with one axis an index."""
+        node, mask = self.nodes[k], self.axes[k].mask
+        if np.ndim(body) == 0:
+            body = np.reshape(body, (1,) * (len(self.scopes[k]) + 1))
+        return body if mask is None else np.where(mask, body, 0.0 if node.kind == "sum" else 1.0)
+
+    def other_factors(self, k: int, body: Any) -> tuple[Any, Any]:
+        """What stands before and behind each factor of Product k: its slope, without a division by factors of 0."""
+        axis, body = self.axes[k], self._full(k, body)
+        if axis.length != body.shape[-1]:  # equal factors
+            return body ** max(0, axis.length - 1), np.ones_like(body)
+        one = np.ones_like(body[..., :1])
+        before = np.cumprod(np.concatenate([one, body], axis=-1), axis=-1)[..., :-1]
+        behind = np.cumprod(np.concatenate([one, body[..., ::-1]], axis=-1), axis=-1)[..., :-1]
+        return before, behind[..., ::-1]
 
     def _call(self, node: SyntaxNode, args: list[Any]) -> Any:
         if node.value == "Piecewise":
