@@ -28,18 +28,19 @@ class Problems:
         self.counts = Counts()
         self.used = ""
         self.notes: tuple[str, ...] = ()
-        self._made: dict[Method, Problem] = {}
+        self._made: dict[FirstOrder | None, Problem] = {}  # None: of all methods that Python drives
 
     def of(self, method: Method) -> Problem:
         """Raises UsageError where the engine wanted cannot be had."""
         method = getattr(method, "inner", method)  # of one at work in units of its own
-        if method not in self._made:
+        key = method if isinstance(method, FirstOrder) else None
+        if key not in self._made:
             made, used, notes = compiled(self.ready, method)
             made.counts = self.counts
             if not self._made:
                 self.used, self.notes = used, notes
-            self._made[method] = made
-        return self._made[method]
+            self._made[key] = made
+        return self._made[key]
 
     def begin(self, counts: Counts) -> None:
         """One of several runs begins, with these counts, as if it were the first."""

@@ -57,6 +57,8 @@ def _bracket(line: Line, c: Trial) -> Generator[float, Trial, Interval | None]:
 def _inside(line: Line, a: Trial, b: Trial) -> Generator[float, Trial, Interval | None]:
     """U3: φ falls at a and is too high at b, which lies downhill all the same; bisect until the slope turns."""
     while True:
+        if b.finite and line.refutes(a, b):  # it is not too high
+            return (yield from _bracket(line, b))
         alpha = (1.0 - MIDDLE) * a.alpha + MIDDLE * b.alpha
         if not a.alpha < alpha < b.alpha:
             return None

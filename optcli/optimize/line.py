@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 UNRESOLVED = 1e-10  # ε of ε_k = ε·|f|, Hager & Zhang (2005); theirs is 1e-6, see Line
 DOUBTFUL = 1e-6  # of the size of f: changes that may be its rounding, if its terms cancel
 LINEAR = 0.1  # of the slope at the start: how far a slope halfway may lie off the line between those at the ends
+RUSTLE = 4.0  # times a change that was rounding, others may be
 NOISE = 1e-15  # of the size of f may be its rounding alone: some 4 ulp
 Condition: TypeAlias = Literal["armijo", "weak", "strong"]
 
@@ -67,6 +68,7 @@ class Line:
     ends: Array | None = None
     most: float = math.inf  # the step length at which the first bound is met
     doubted: list[float] = field(default_factory=list)  # the step length at which f was asked to prove itself
+    refuted: list[float] = field(default_factory=list)  # changes of f that slopes have shown to be rounding
 
     @classmethod
     def along(
@@ -99,7 +101,7 @@ class Line:
     @property
     def noise(self) -> float:
         """ε_k."""
-        return max(UNRESOLVED * abs(self.start.f), NOISE * self.size)
+        return max(UNRESOLVED * abs(self.start.f), NOISE * self.size, *self.refuted)
 
     @property
     def ceiling(self) -> float:
@@ -129,6 +131,19 @@ class Line:
     def unresolved(self, trial: Trial) -> bool:
         """Whether φ(α) − φ(0), and α·φ'(0) that it comes from, are within ε_k and may be rounding alone."""
         return abs(trial.f - self.start.f) <= self.noise and -trial.alpha * self.start.slope <= self.noise
+
+    def refutes(self, a: Trial, b: Trial) -> bool:
+        """Whether slopes that are nearly the same at two trials show a small change of f to be rounding alone.
+
+        ε_k is RUSTLE times that change from then on.
+        """
+        change, way = b.f - a.f, b.alpha - a.alpha
+        if abs(change) > DOUBTFUL * max(abs(self.start.f), self.size) or change * way * a.slope > 0.0:
+            return False
+        if not abs(b.slope - a.slope) <= LINEAR * abs(a.slope):
+            return False
+        self.refuted.append(RUSTLE * abs(change))
+        return True
 
     def contradicted(self, trial: Trial) -> bool:
         """Whether slopes prove a sufficient decrease of which f, changing by little, shows nothing: one evaluation.

@@ -95,9 +95,17 @@ def search(
     proposals = propose(line, alpha)
     alpha = min(next(proposals), line.most)
     falls, flat = 0, False
+    shortest: Trial | None = None  # of those that moved x
     for _ in range(MOST):
         trial = line.at(alpha)
         flat = line.unchanged(trial)
+        if flat and shortest is not None and alpha < LEAST_CUT * shortest.alpha:  # a huge value led to next to nothing
+            proposals = armijo(line, alpha)
+            next(proposals)
+            alpha = proposals.send(shortest)
+            continue
+        if not flat and (shortest is None or alpha < shortest.alpha):
+            shortest = trial
         if not flat and line.accepts(trial):
             return Found("found", trial, trial)
         if not trial.finite and (lowest.f <= BOTTOM or (trial.f == -math.inf and problem.overflow(trial.x))):

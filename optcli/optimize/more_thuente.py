@@ -27,7 +27,8 @@ def more_thuente(line: Line, alpha: float) -> Proposals:
     hold somewhere between them. While no trial has had sufficient decrease and an upward slope, one that is lower
     without sufficient decrease is placed by ψ(α) = φ(α) − φ(0) − c1·α·φ'(0) in place of φ, as in the authors' code
     of MINPACK-2, and the counts of the paper's tables come out. A trial that is not finite bounds the search from
-    above. From a trial on whose value rounding may hide, Hager and Zhang's search goes on, which asks slopes alone.
+    above. From a trial on whose value rounding may hide, or where it is found to lie between the ends, Hager and
+    Zhang's search goes on, which asks slopes alone.
     Ends when the interval cannot shrink any more.
     """
     tilt = line.c1 * line.start.slope
@@ -42,7 +43,7 @@ def more_thuente(line: Line, alpha: float) -> Proposals:
             if alpha in (best.alpha, wall):
                 return
             continue
-        if line.unresolved(trial):  # values would mislead
+        if line.unresolved(trial) or (bracketed and line.refutes(best, other)):  # values would mislead
             yield from by_slopes(line, trial)
             return
         if auxiliary and line.decreases(trial) and trial.slope >= 0.0:

@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from optcli.optimize.auto import turn as turn_of
 from optcli.optimize.iterate import Array, Iterate, Point, lower
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Problem
@@ -18,7 +19,6 @@ from optcli.optimize.verdict import Verdict
 
 MOST_ESCAPES = 20
 FIRST = 1e-3  # of max(1, largest |x|): the first displacement from a saddle
-TURN = 500  # updates of a method, after which the next one has its turn
 LEAST_DROP = 1e-12  # of max(1, |f|): what is lower by less may be rounding
 HALVINGS, DOUBLINGS = 8, 60
 LEFT = ("saddle", "maximum", "degenerate", "kink")  # verdicts from which an escape begins
@@ -183,5 +183,6 @@ def _from(problem: Problem, method: Method, x: Array, result: Result, iteration:
 def _leg(stop: Stop, began: float, course: Course, count: int) -> Stop:
     """The rules of a leg: with the time that is used up, and, where others wait and a tolerance asks, with its turn."""
     more = course.turn + 1 < count and stop.judges
-    turn = course.legs[-1].begin + TURN if more else None
+    leg = course.legs[-1]
+    turn = leg.begin + turn_of(leg.method) if more else None
     return replace(stop, used=stop.used + stop.clock() - began, turn=turn)

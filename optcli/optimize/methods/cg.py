@@ -10,9 +10,10 @@ import numpy as np
 from optcli.optimize.iterate import Array, Point, State
 from optcli.optimize.methods.descent import Descent, Step, line_search
 from optcli.optimize.methods.method import Whole, Words, parameter
-from optcli.optimize.products import dot
+from optcli.optimize.products import dot, norm
 
 FLOOR = 0.4  # η in the truncation of β, Hager & Zhang 2013 and CG_DESCENT from version 5 on
+LONGER = 100.0  # times the displacement before: the longest that is tried first, as slopes may collapse
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class ConjugateGradients(Descent):
 
     On a quadratic with line_search=exact the three are linear conjugate gradients and end in n steps. d = −g again
     after restart·n steps, and where d would not descend. The first trial of a step is α_{k-1}·g_{k-1}ᵀd_{k-1}/g_kᵀd_k,
-    which keeps the first-order change of f, Nocedal & Wright p. 59.
+    which keeps the first-order change of f, Nocedal & Wright p. 59, at most a
+    hundred times the displacement before.
     """
 
     name = "cg"
@@ -38,13 +40,13 @@ class ConjugateGradients(Descent):
         "guaranteed descent and an efficient line search, SIAM J. Optim. 16 (2005) 170–192; W. W. Hager, H. Zhang, "
         "The limited memory conjugate gradient method, SIAM J. Optim. 23 (2013) 2150–2168"
     )
-    c2: ClassVar[float] = 0.4  # below 1/2 Fletcher–Reeves descends, Nocedal & Wright chapter 5
+    c2: ClassVar[float] = 0.1  # Nocedal & Wright p. 34; below 1/2 Fletcher–Reeves descends, chapter 5
 
     beta: str = parameter(
         "hager_zhang", "which formula", Words(("hager_zhang", "polak_ribiere_plus", "fletcher_reeves"))
     )
     restart: int = parameter(6, "start again with -g after so many times n steps, 0: never", Whole(0))  # CG_DESCENT's
-    line_search: str = line_search("exact")
+    line_search: str = line_search("wolfe")
 
     # The memory is ([steps since −g, step length to try first], d).
 
@@ -65,7 +67,8 @@ class ConjugateGradients(Descent):
         slope = dot(following, trial.g)
         if not -np.inf < slope < 0.0:
             return self.forget(before)
-        return np.array([since, trial.alpha * dot(before.gradient, d) / slope]), following
+        alpha = trial.alpha * dot(before.gradient, d) / slope
+        return np.array([since, min(alpha, LONGER * trial.alpha * norm(d) / norm(following))]), following
 
     def coefficient(self, g: Array, after: Array, d: Array, y: Array) -> float:
         """β_k from g_k, g_{k+1}, d_k and y."""
