@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from optcli.optimize.auto import DENSE
 from optcli.optimize.iterate import Array, Iterate, Point, lower
 from optcli.optimize.methods.method import Method
-from optcli.optimize.problem import Problem
+from optcli.optimize.problem import Counts, Problem
 from optcli.optimize.solve import Result, Watch, solve
 from optcli.optimize.status import Status
 from optcli.optimize.stop import Stop
@@ -19,6 +21,7 @@ from optcli.optimize.verdict import Verdict
 MOST_ESCAPES = 20
 FIRST = 1e-3  # of max(1, largest |x|): the first displacement from a saddle
 TURN = 500  # updates of a method, after which the next one has its turn
+EARLY = 100  # the same where the next one steps by factors of the Hessian: an easy problem of any size takes fewer
 LEAST_DROP = 1e-12  # of max(1, |f|): what is lower by less may be rounding
 HALVINGS, DOUBLINGS = 8, 60
 LEFT = ("saddle", "maximum", "degenerate", "kink")  # verdicts from which an escape begins
@@ -116,10 +119,16 @@ def pursue(
     if not course.legs:
         course.legs.append(Leg(method.name, 0, why))
     began, seconds = stop.clock(), 0.0
+    looked = isinstance(start, Iterate) and start.iteration > course.legs[-1].begin + EARLY  # in the run before
     while True:
-        result = solve(problem, method, start, _leg(stop, began, course, len(methods)), watch)
+        turn = _turn(methods, problem, course, stop, looked)
+        result = solve(problem, method, start, replace(stop, used=stop.used + stop.clock() - began, turn=turn), watch)
         seconds += result.seconds
         stop = replace(stop, scale=result.scale)  # that of the first start, for all legs
+        early, looked = turn == course.legs[-1].begin + EARLY and _turned(result, turn), False
+        if early and not _banded(problem, result.iterate.x):
+            start, looked = result.iterate, True
+            continue
         end = judge(problem, method, result)
         verdict = end.verdict
         done = end.status not in ENDED or verdict.good or verdict.kind in LASTING
@@ -180,8 +189,24 @@ def _from(problem: Problem, method: Method, x: Array, result: Result, iteration:
     return Iterate(point, fresh.state, lower(result.iterate.best, point) if point.finite else result.iterate.best)
 
 
-def _leg(stop: Stop, began: float, course: Course, count: int) -> Stop:
-    """The rules of a leg: with the time that is used up, and, where others wait and a tolerance asks, with its turn."""
-    more = course.turn + 1 < count and stop.judges
-    turn = course.legs[-1].begin + TURN if more else None
-    return replace(stop, used=stop.used + stop.clock() - began, turn=turn)
+def _turn(methods: Sequence[Method], problem: Problem, course: Course, stop: Stop, looked: bool) -> int | None:
+    """The number of updates that ends the leg where others wait and a tolerance asks; early where it is to be looked
+    whether the next one has factors."""
+    if course.turn + 1 == len(methods) or not stop.judges:
+        return None
+    wants = methods[course.turn + 1].curved and problem.curved and problem.size > DENSE
+    return course.legs[-1].begin + (EARLY if wants and not looked else TURN)
+
+
+def _turned(result: Result, turn: int) -> bool:
+    """Whether it was this that ended the leg."""
+    return result.status is Status.STALLED and result.iterate.moved and result.iterations == turn
+
+
+def _banded(problem: Problem, x: Array) -> bool:
+    """Whether the Hessian at x is a band with a border; nothing is counted as an evaluation of the run."""
+    from optcli.optimize.band import found
+
+    quiet = copy(problem)
+    quiet.counts = Counts()
+    return found(lambda v: quiet.hvp(x, v), problem.size) is not None
