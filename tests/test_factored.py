@@ -143,6 +143,20 @@ def test_verdicts_of_large_problems(name: str) -> None:
     assert (result.verdict.digits is not None) == (VERDICTS[name] == "minimum")
 
 
+@pytest.mark.parametrize(
+    ("n", "tol", "more"),
+    [
+        *((2000, tol, {}) for tol in (1e-5, 1e-8, 1e-12)),
+        *((2000, tol, {"method": "newton"}) for tol in (1e-5, 1e-8, 1e-12)),
+        (4000, 1e-10, {"method": "newton", "settings": {"radius": 1.0}}),  # it fades after the first step
+    ],
+)
+def test_a_quartic_bottom_is_degenerate_however_near(n: int, tol: float, more: dict[str, Any]) -> None:
+    """On the way of Newton's method from there the curvature fades."""
+    result = optcli.minimize("nondquar", params={"n": n}, every=0, tol=tol, **more)
+    assert (result.status, result.verdict.kind) == ("converged", "degenerate")
+
+
 # ---- when Newton's method has its turn
 
 

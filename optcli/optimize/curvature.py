@@ -291,8 +291,10 @@ def follow(problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Se
         if found is None:
             return Path("away", y, fy, gy, first, low, high, bottom)
         here = found
-        if ratios and here.vague and not seen.vague:  # the curvature has faded on the way
+        if here.vague and not seen.vague:  # the curvature has faded on the way
             break
+    if not ratios:
+        return Path("linear", y, fy, gy, first, low, high, bottom)
     ratio = ratios[-1]
     z = problem.project(y + last * ratio / (1.0 - ratio))
     fz, gz = problem.value_and_gradient(z)
