@@ -21,9 +21,8 @@ class Chosen(NamedTuple):
     why: str
 
 
-def choose(config: Config, size: int, bounded: bool, smooth: Callable[[], bool], work: Callable[[], float]) -> Chosen:
-    """The methods for a problem of `size` variables; `smooth` and `work` as for `plan`. Raises ConfigError for what
-    does not fit."""
+def choose(config: Config, size: int, bounded: bool, smooth: Callable[[], bool]) -> Chosen:
+    """The methods for a problem of `size` variables. Raises ConfigError for what does not fit."""
     if config.method != AUTO:
         method = method_of(config)
         if bounded and not method.bounded:
@@ -38,7 +37,7 @@ def choose(config: Config, size: int, bounded: bool, smooth: Callable[[], bool],
         name = next(iter(config.settings))
         remedy = did_you_mean(name, CONFIG_KEYS) or "Name the method it belongs to: --method gd."
         raise ConfigError(f"auto has no field {name}", config.where(f"settings.{name}"), remedy)
-    chosen = plan(size, bounded, config.lr is not None or smooth(), config.lr is not None, work)
+    chosen = plan(size, bounded, config.lr is not None or smooth(), config.lr is not None)
     first = method_of(config, chosen.methods[0]) if config.lr is not None else make(chosen.methods[0], {})
     return Chosen((first, *(make(name, {}) for name in chosen.methods[1:])), chosen.why)
 

@@ -129,11 +129,6 @@ class Objective:
         """Whether no operation has a kink or a jump: Newton's methods count on that."""
         return not any(node.op in KINKED for node in self.graph.nodes if isinstance(node.op, Op))
 
-    @property
-    def work(self) -> int:
-        """How many numbers an evaluation of value and gradient computes."""
-        return sum(math.prod(node.shape) for node in self.gradient_graph.nodes)
-
     def compiled(self) -> Objective:
         """The same with every evaluation in native code, whatever its size.
 

@@ -61,8 +61,7 @@ def execute(
         ready = continued(ready, since)
     layout, maximize = ready.objective.layout, config.command == "maximize"
     sign = -1.0 if maximize else 1.0
-    objective = ready.objective
-    chosen = choose(config, layout.size, ready.bounds is not None, lambda: objective.smooth, lambda: objective.work)
+    chosen = choose(config, layout.size, ready.bounds is not None, lambda: ready.objective.smooth)
     problems = Problems(ready)
     compiling = time.perf_counter()
     first = problems.of(chosen.methods[0])

@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from optcli.optimize.auto import TURN
 from optcli.optimize.iterate import Iterate, Point
 from optcli.optimize.methods.gd import GradientDescent
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Counts, Problem
-from optcli.optimize.pursue import descended, pursue
+from optcli.optimize.pursue import TURN, descended, pursue
 from optcli.optimize.solve import Result
 from optcli.optimize.status import Status
 from optcli.optimize.stop import Stop

@@ -452,9 +452,9 @@ def test_more_garbow_hillstrom(case: dict[str, Any]) -> None:
 
 LARGE: list[tuple[str, Callable[[int], Any], int, int]] = [
     ("Sum(100*(x[2*i]-x[2*i-1]**2)**2 + (1-x[2*i-1])**2,(i,1,n/2))", lambda n: np.resize([-1.2, 1.0], n), 50, 120),
-    ("(x[1]-1)**2 + Sum(i*(2*x[i]**2-x[i-1])**2,(i,2,n))", np.ones, 25, 2500),
+    ("(x[1]-1)**2 + Sum(i*(2*x[i]**2-x[i-1])**2,(i,2,n))", np.ones, 12, 45),
     ("Sum(3-4*x[i],(i,1,n-1)) + Sum((x[i]**2+x[n]**2)**2,(i,1,n-1))", np.ones, 15, 20),
-    ("(x[1]-1)**2 + Sum((x[i]-x[i+1])**2,(i,2,n-1)) + (x[n]-1)**2", lambda n: -np.ones(n), 15, 2500),
+    ("(x[1]-1)**2 + Sum((x[i]-x[i+1])**2,(i,2,n-1)) + (x[n]-1)**2", lambda n: -np.ones(n), 3, 8),
 ]
 
 

@@ -210,8 +210,16 @@ LARGE = [
     ("Sum((x[i+1] - x[i]^2)^2 + (1 - x[i])^2, (i, 1, n-1))", 1.0, {"minimum"}),
     ("Sum(x[i]**2, (i, 2, n)) - x[1]**2 + x[1]**4", 0.0, {"saddle"}),
     ("-Sum(x[i]**2, (i, 1, n))", 0.0, {"maximum"}),
-    ("Sum((x[i+1] - x[i])**2, (i, 1, n-1)) + x[1]**2", 0.0, {"stationary"}),
-    ("Sum(x[i]**4, (i, 1, n))", 1e-3, {"stationary", "degenerate"}),
+    ("Sum((x[i+1] - x[i])**2, (i, 1, n-1)) + x[1]**2", 0.0, {"minimum"}),
+    ("Sum((x[i+1] - x[i])**2, (i, 1, n-1))", 0.0, {"degenerate"}),
+    ("Sum((x[i+1] - x[i])**2, (i, 1, n-1)) + (x[n] - x[1])**2 + x[n]**2", 0.0, {"minimum"}),
+    ("Sum((x[i+1] - x[i])**2, (i, 1, n-1)) - 1e-7*x[1]**2", 0.0, {"saddle", "any way"}),
+    ("Sum((x[i] + x[n])**2, (i, 1, n-1)) - 700*x[n]**2", 0.0, {"saddle", "any way"}),
+    ("Sum((x[i] + x[n])**2, (i, 1, n-1)) - 690*x[n]**2", 0.0, {"saddle", "any way"}),
+    ("Sum((x[i] + x[n])**2, (i, 1, n-1)) + 1e-6*x[n]**2", 0.0, {"minimum"}),
+    ("Sum((x[i+30] - x[i])**2, (i, 1, n-30)) + Sum(x[i]**2, (i, 1, 2))", 0.0, {"stationary"}),
+    ("Sum(x[i]**4, (i, 1, n))", 1e-3, {"degenerate"}),
+    ("Sum(x[i]**3 + x[i]**2*x[i+1]**2, (i, 1, n-1)) + x[n]**2", 0.0, {"degenerate"}),
     ("Sum(exp(-x[i]), (i, 1, n))", 25.0, {"not_stationary"}),
 ]
 
@@ -220,7 +228,7 @@ LARGE = [
 def test_many_variables_by_products(text: str, start: float, kinds: set[str]) -> None:
     result = optcli.minimize(text, params={"n": 700}, start=f"x={start}", iters=0)
     assert result.verdict.kind in kinds, result.verdict
-    if "saddle" in kinds:
+    if kinds == {"saddle"}:
         assert result.verdict.direction is not None
         assert abs(result.verdict.direction[0]) == pytest.approx(1, abs=1e-3)
 
@@ -254,7 +262,7 @@ def test_a_bottom_beside_the_point_is_told(text: str) -> None:
 @pytest.mark.parametrize("n", [600, 2000])
 def test_curvature_that_goes_with_the_gradient_is_no_saddle(n: int, tol: float) -> None:
     """Minimizers of `cosine` are a curve; next to it the curvature along it is as small as the gradient."""
-    assert optcli.minimize("cosine", params={"n": n}, tol=tol).verdict.kind == "stationary"
+    assert optcli.minimize("cosine", params={"n": n}, tol=tol).verdict.kind == "degenerate"
 
 
 # ---- the library: every known minimum is one, with its digits; beside it none is claimed

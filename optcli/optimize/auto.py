@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import inf
 from typing import NamedTuple
 
 NAME = "auto"
 FEW = 5  # variables up to which a Hessian, a gradient for each, saves more evaluations than it costs
 DENSE = 200  # variables up to which a full matrix costs little beside the evaluations
 SIMPLEX = 12  # variables up to which a simplex of values gets somewhere
-# Variables from which on the pairs of L-BFGS cost more than the evaluations that they save conjugate gradients, as long
-# as an evaluation computes no more numbers than these for each variable.
-LONG, LIGHT = 5000, 50
-TURN = 500  # updates of a method, after which the next one has its turn
-FIRST_TURN = {"cg": 50}  # what is easy for conjugate gradients is done by then
 
 
 class Plan(NamedTuple):
@@ -24,11 +17,8 @@ class Plan(NamedTuple):
     why: str
 
 
-def plan(size: int, bounded: bool, smooth: bool, lr_given: bool, work: Callable[[], float] = lambda: inf) -> Plan:
-    """What suits a problem of `size` variables; `smooth`: no operation of it has kinks or jumps.
-
-    `work` tells how many numbers an evaluation of value and gradient computes.
-    """
+def plan(size: int, bounded: bool, smooth: bool, lr_given: bool) -> Plan:
+    """What suits a problem of `size` variables; `smooth`: no operation of it has kinks or jumps."""
     variables = "1 variable" if size == 1 else f"{size} variables"
     kind = f"{variables}, {'smooth' if smooth else 'with kinks'}{', bounds' if bounded else ''}"
     if lr_given:
@@ -42,12 +32,4 @@ def plan(size: int, bounded: bool, smooth: bool, lr_given: bool, work: Callable[
         else:
             methods = ("newton", "bfgs") if size <= FEW else ("bfgs", "newton")
         return Plan((*methods, "nelder_mead") if size <= SIMPLEX else methods, kind)
-    if bounded:
-        return Plan(("lbfgsb", "projected_newton"), kind)
-    light = size >= LONG and work() <= LIGHT * size
-    return Plan(("cg", "lbfgs", "newton") if light else ("lbfgs", "newton"), kind)
-
-
-def turn(method: str) -> int:
-    """Updates of a method, after which the next one has its turn."""
-    return FIRST_TURN.get(method, TURN)
+    return Plan(("lbfgsb", "projected_newton") if bounded else ("lbfgs", "newton", "lbfgs"), kind)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -17,12 +17,14 @@ from optcli.optimize.rounding import EPS
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
+    from optcli.optimize.seen import Seen
 
 DENSE = 500  # variables up to which all eigenvalues are computed, issue 4 §2
 MIXER = np.uint64(2654435761)  # Knuth's multiplier, TAOCP 3, section 6.4: numpy.random costs a start 10 ms
 NEIGHBOURS = 6  # points an ulp away at which the rounding of the gradient is measured
 ROUNDS = 6  # of equilibration; each halves the digits by which the rows differ, Ruiz 2001, RAL-TR-2001-034
 MARGIN = 8.0  # an eigenvalue counts from so many times its rounding error on
+KEPT = (0.55, 1.9)  # curvature after the Newton steps over that before: within ½…2, where x**3 has exactly ½
 FOLLOWED = 12  # Newton steps at most
 LOUD = 4.0  # a gradient within so many times its noise is at its noise
 DONE = 1e-3  # a step that is so much shorter than the one before: Newton's method converges quadratically
@@ -78,6 +80,7 @@ class Spectrum:
     doubt: float
     smallest: float
     largest: float
+    vague: ClassVar[bool] = False  # its steps leave flat directions out
 
     @property
     def positive(self) -> int:
@@ -92,6 +95,10 @@ class Spectrum:
         return len(self.scaled) - self.positive - self.negative
 
     @property
+    def lowest(self) -> float:
+        return float(self.scaled[0])
+
+    @property
     def down(self) -> Array:
         return _unit(self.d * self.vectors[:, 0])
 
@@ -104,6 +111,10 @@ class Spectrum:
         flat = np.abs(self.scaled) <= self.doubt
         return [_unit(self.d * self.vectors[:, k]) for k in np.flatnonzero(flat)]
 
+    def product(self, v: Array) -> Array:
+        out: Array = self.H @ v
+        return out
+
     def newton(self, g: Array) -> Array:
         """−H⁺g: the step to the stationary point of the quadratic model, without a part along flat directions."""
         sure = np.abs(self.scaled) > self.doubt
@@ -111,6 +122,15 @@ class Spectrum:
         np.divide(self.vectors.T @ (self.d * g), self.scaled, out=parts, where=sure)
         step: Array = -self.d * (self.vectors @ parts)
         return step
+
+    def at(self, problem: Problem, x: Array, free: Array) -> Array | None:
+        """The Hessian at another point; None where it is not finite."""
+        H = hessian(problem, x, free)
+        return H if np.isfinite(H).all() else None
+
+    def of(self, other: Array) -> Spectrum | None:
+        """The spectrum of another Hessian, whose doubt is that of its decomposition."""
+        return spectrum(other, [])
 
     def bottom(self, other: Array) -> float:
         """The smallest eigenvalue of another Hessian in this one's scaled coordinates."""
@@ -219,7 +239,7 @@ class Path:
     bottom: float  # the smallest eigenvalue of D·H·D at the end, D that of the spectrum at the beginning
 
 
-def follow(problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Spectrum, rough: Noise) -> Path:
+def follow(problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Seen, rough: Noise) -> Path:
     """Newton's method from x on the free variables, where the spectrum is `seen`.
 
     At a minimum with positive curvature its steps shrink quadratically and the curvature stays what it is; at a
@@ -229,9 +249,10 @@ def follow(problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Sp
     """
     scale = np.maximum(1.0, np.abs(x))
     first = last = np.zeros_like(x)
-    y, fy, gy, here = x, f, g, seen
+    y, fy, gy = x, f, g
+    here = seen
     low = high = 1.0
-    bottom = float(seen.scaled[0])
+    bottom = seen.lowest
     size = math.inf
     ratios: list[float] = []
     for k in range(FOLLOWED):
@@ -248,8 +269,8 @@ def follow(problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Sp
         ratio = length / size if size > 0.0 else 0.0
         z = y + step
         fz, gz = problem.value_and_gradient(z)
-        H = hessian(problem, z, free)
-        if not (math.isfinite(fz) and np.isfinite(gz).all() and np.isfinite(H).all()):
+        H = seen.at(problem, z, free)
+        if H is None or not (math.isfinite(fz) and np.isfinite(gz).all()):
             return Path("away", y, fy, gy, first, low, high, bottom)
         a, b = seen.ratio(H)
         low, high, bottom = min(low, a), max(high, b), seen.bottom(H)
@@ -266,17 +287,21 @@ def follow(problem: Problem, x: Array, f: float, g: Array, free: Array, seen: Sp
                 lost = lost or 0.5 * abs(float(np.dot(gy, step))) <= rough.value
                 return Path("fast" if lost else "away", y, fy, gy, first, low, high, bottom)
         size = length
-        found = spectrum(H, [])
+        found = seen.of(H)
         if found is None:
             return Path("away", y, fy, gy, first, low, high, bottom)
         here = found
+        if here.vague and not seen.vague:  # the curvature has faded on the way
+            break
+    if not ratios:
+        return Path("linear", y, fy, gy, first, low, high, bottom)
     ratio = ratios[-1]
     z = problem.project(y + last * ratio / (1.0 - ratio))
     fz, gz = problem.value_and_gradient(z)
     if math.isfinite(fz) and np.isfinite(gz).all():
         y, fy, gy = z, fz, gz
-        H = hessian(problem, z, free)
-        if np.isfinite(H).all():
+        H = seen.at(problem, z, free)
+        if H is not None:
             a, b = seen.ratio(H)
             low, high, bottom = min(low, a), max(high, b), seen.bottom(H)
     return Path("linear", y, fy, gy, first, low, high, bottom)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optcli.optimize.curvature import NEIGHBOURS, Noise, Path, Spectrum, neighbour
+from optcli.optimize.curvature import NEIGHBOURS, Noise, Path, neighbour
 from optcli.optimize.iterate import Array, Point
 from optcli.optimize.rounding import EPS
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
+    from optcli.optimize.seen import Seen
 
 MOST_DIGITS = 15
 
@@ -34,7 +35,7 @@ def _right(values: Array, errors: Array) -> int:
 
 
 def digits_at(
-    problem: Problem, point: Point, free: Array, held: Array, seen: Spectrum, path: Path, rough: Noise
+    problem: Problem, point: Point, free: Array, held: Array, seen: Seen, path: Path, rough: Noise
 ) -> dict[str, int]:
     """How many digits of x and of the value are right, by the Newton steps and by rounding.
 
@@ -47,13 +48,13 @@ def digits_at(
     return digits(point, error, off + abs(point.value - path.value))
 
 
-def _blur(problem: Problem, point: Point, free: Array, seen: Spectrum) -> Array:
+def _blur(problem: Problem, point: Point, free: Array, seen: Seen) -> Array:
     """How far the rounding of the gradient shifts Newton's step, shape (m,): at points an ulp away, what the gradient
     there differs by from g + Hs."""
     blur = np.zeros(len(free))
     for k in range(NEIGHBOURS):
         near = neighbour(problem, point.x, k)
-        change = (problem.value_and_gradient(near)[1] - point.gradient)[free] - seen.H @ (near - point.x)[free]
+        change = (problem.value_and_gradient(near)[1] - point.gradient)[free] - seen.product((near - point.x)[free])
         blur = np.fmax(blur, np.abs(seen.newton(change)))
     return blur
 

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optcli.optimize.culprit import Culprit, Nameless, Names
-from optcli.optimize.curvature import DENSE, LOUD, Noise, Path, Spectrum, follow, noise, spectrum_at
+from optcli.optimize.curvature import DENSE, KEPT, LOUD, Noise, Path, follow, noise, spectrum_at
 from optcli.optimize.digits import digits, digits_at, rounding_of
 from optcli.optimize.iterate import Array, Point, largest_entry
 from optcli.optimize.probing import CLOSE, MOST, NOISE, across, around, falls_for_ever, kink_at, search, settle
@@ -21,8 +22,11 @@ from optcli.optimize.status import Status
 from optcli.optimize.stop import RELATIVE, TOUCHING
 from optcli.optimize.verdict import Verdict
 
+if TYPE_CHECKING:
+    from optcli.optimize.factored import Factored
+    from optcli.optimize.seen import Seen
+
 NEAR = 1e-2  # how far, times max(1, |x|), Newton's method may go from a point that is called the minimum: two digits
-KEPT = (0.55, 1.9)  # curvature after the Newton steps over that before: within ½…2, where x**3 has exactly ½
 ROUGH = 1e-4  # a value that changes by more of itself between neighbouring doubles tells nothing
 UNSEEN = 4.0 * EPS  # a Newton decrement below so much of the value is one that no value can show
 UNSETTLED = 1e-2  # of what was gained on the way to the bottom: what may be missing to it
@@ -75,6 +79,13 @@ class Judging:
 
         return newton_step(self)
 
+    @cached_property
+    def factored(self) -> Factored | None:
+        """Of many variables, where the Hessian is a band."""
+        from optcli.optimize.factored import factored_at
+
+        return factored_at(self.problem, self.point.x, self.free)
+
     def run(self) -> Verdict:
         point, words = self.point, self.words
         if not point.finite:
@@ -106,12 +117,12 @@ class Judging:
             from optcli.optimize.krylov import judged, unseen
 
             quiet = quiet or (self.status in (Status.STALLED, Status.FAILED) and unseen(self, rough))
-            return judged(self) if quiet else self._not_stationary(None, None)
+            return judged(self, rough) if quiet else self._not_stationary(None, None)
         if not quiet and len(self.free) > FEW and self.status not in (
             Status.STALLED, Status.FAILED, Status.CONVERGED, Status.LIMIT
         ):  # fmt: skip
             return self._not_stationary(None, None)
-        return self._second_order(quiet, rough)
+        return self.second_order(quiet, rough, spectrum_at(self.problem, point.x, self.free))
 
     # ------------------------------------------------------------ first order
 
@@ -138,7 +149,7 @@ class Judging:
         """P(x − g) − x: against the gradient, as far as the bounds let."""
         return -self.problem.projected_gradient(self.point.x, self.point.gradient)
 
-    def _not_stationary(self, seen: Spectrum | None, gain: float | None) -> Verdict:
+    def _not_stationary(self, seen: Seen | None, gain: float | None) -> Verdict:
         ray = self.endless()
         if ray is not None:
             return ray
@@ -219,9 +230,9 @@ class Judging:
 
     # ------------------------------------------------------------ second order
 
-    def _second_order(self, quiet: bool, rough: Noise) -> Verdict:
+    def second_order(self, quiet: bool, rough: Noise, seen: Seen | None) -> Verdict:
+        """The verdict by what is seen of the curvature; `quiet`: the gradient is small."""
         point, free = self.point, self.free
-        seen = spectrum_at(self.problem, point.x, free)
         if seen is None:
             if not quiet:
                 return self._not_stationary(None, None)
@@ -240,11 +251,11 @@ class Judging:
                 return self._left(seen, path)
             kept = KEPT[0] <= path.low and path.high <= KEPT[1]
             return self._settled(seen, path, rough) if kept and not seen.zero else self._degenerate(seen, path)
-        if path.how == "linear" and moved <= REACH:
-            return self._degenerate(seen, path)
-        return self._left(seen, path)
+        near = moved <= REACH and path.how == "linear"
+        near |= seen.vague and largest_entry(path.step / np.maximum(1.0, np.abs(point.x))) <= 1.0
+        return self._degenerate(seen, path) if near else self._left(seen, path)
 
-    def _settled(self, seen: Spectrum, path: Path, rough: Noise) -> Verdict:
+    def _settled(self, seen: Seen, path: Path, rough: Noise) -> Verdict:
         """A point next to a stationary one with curvature in every direction."""
         right = digits_at(self.problem, self.point, self.free, self.held, seen, path, rough)
         if seen.negative == 0:
@@ -258,7 +269,7 @@ class Judging:
             return Verdict("maximum", self.words.maximum(seen.largest), right, seen.smallest, way)
         return Verdict("saddle", self.words.saddle(seen.smallest, way), right, seen.smallest, way)
 
-    def _left(self, seen: Spectrum, path: Path) -> Verdict:
+    def _left(self, seen: Seen, path: Path) -> Verdict:
         """The gradient is small, but Newton's method leads away from here."""
         ray = self.endless()
         if ray is not None:
@@ -267,11 +278,11 @@ class Judging:
         text = self.words.left(path.step)
         return Verdict("not_stationary", text, curvature=seen.smallest, direction=step)
 
-    def _degenerate(self, seen: Spectrum, path: Path) -> Verdict:
+    def _degenerate(self, seen: Seen, path: Path) -> Verdict:
         from optcli.optimize.valleys import down_the_floor
 
         flat = [self.whole(v) for v in (seen.nulls() or [seen.flat])]
-        lasting = seen.negative and path.bottom <= KEPT[0] * seen.scaled[0]  # x²y² is indefinite only beside its axes
+        lasting = seen.negative and path.bottom <= KEPT[0] * seen.lowest  # x²y² is indefinite only beside its axes
         way = self._down(seen) if lasting else None
         if way is not None:
             return Verdict("saddle", self.words.saddle(seen.smallest, way), None, seen.smallest, way)
@@ -300,7 +311,7 @@ class Judging:
         out[self.free] = v
         return out
 
-    def _down(self, seen: Spectrum) -> Array | None:
+    def _down(self, seen: Seen) -> Array | None:
         return self.way_down(self.whole(seen.down))
 
     def way_down(self, v: Array) -> Array | None:

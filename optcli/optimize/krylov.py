@@ -1,5 +1,6 @@
 """Curvature of many variables by products with vectors: Lanczos' smallest eigenvalue, and a Newton step by CG.
 
+Where the Hessian turns out to be a band, its factors (`factored.py`) tell all that eigenvalues would. Elsewhere:
 A negative curvature that is found is proved: it is the value of vᵀHv. That there is none is only likely: the start is
 random, so a direction is missed with the probability that the start has almost no part in it (Kuczyński & Woźniakowski,
 SIAM J. Matrix Anal. Appl. 13 (1992) 1094–1122). Where the steps do not suffice, the point is `stationary`, and the text
@@ -8,12 +9,13 @@ says so.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optcli.optimize.curvature import LOUD, Noise
+from optcli.optimize.curvature import KEPT, LOUD, Noise
 from optcli.optimize.digits import digits, rounding_of
 from optcli.optimize.iterate import Array, largest_entry
 from optcli.optimize.products import dot
@@ -107,9 +109,11 @@ def _product(judging: Judging, x: Array, v: Array) -> Array:
 
 
 def newton_step(judging: Judging) -> tuple[Array, bool]:
-    """s with Hs ≈ −g on the free variables by conjugate gradients; False with what was found before curvature turned
-    out not to be positive."""
+    """s with Hs ≈ −g on the free variables, by conjugate gradients where there are no factors; False with what was
+    found before curvature turned out not to be positive."""
     g = judging.point.gradient[judging.free]
+    if judging.factored is not None:
+        return judging.factored.newton(g), judging.factored.positive == len(g)
     s, r = np.zeros_like(g), -g
     p, size = r, dot(r, r)
     enough = CG_FORCING**2 * size
@@ -134,10 +138,14 @@ def unseen(judging: Judging, rough: Noise) -> bool:
     return convex and rough.value <= FAINT * max(1.0, abs(f)) and -0.5 * dot(g, step) <= LOUD * rough.value
 
 
-def judged(judging: Judging) -> Verdict:
+def judged(judging: Judging, rough: Noise) -> Verdict:
     """The verdict on a point of many variables whose gradient is small."""
-    from optcli.optimize.judging import KEPT, NEAR
+    from optcli.optimize.factored import UntoldError
+    from optcli.optimize.judging import NEAR
 
+    if judging.factored is not None:
+        with contextlib.suppress(UntoldError):
+            return judging.second_order(True, rough, judging.factored)
     words, point, problem = judging.words, judging.point, judging.problem
     g = point.gradient[judging.free]
     step, convex = judging.newton

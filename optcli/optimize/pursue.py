@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from optcli.optimize.auto import turn as turn_of
+from optcli.optimize.auto import DENSE
 from optcli.optimize.iterate import Array, Iterate, Point, lower
 from optcli.optimize.methods.method import Method
-from optcli.optimize.problem import Problem
+from optcli.optimize.problem import Counts, Problem
 from optcli.optimize.solve import Result, Watch, solve
 from optcli.optimize.status import Status
 from optcli.optimize.stop import Stop
@@ -19,6 +20,8 @@ from optcli.optimize.verdict import Verdict
 
 MOST_ESCAPES = 20
 FIRST = 1e-3  # of max(1, largest |x|): the first displacement from a saddle
+TURN = 500  # updates of a method, after which the next one has its turn
+EARLY = 100  # the same where the next one steps by factors of the Hessian: an easy problem of any size takes fewer
 LEAST_DROP = 1e-12  # of max(1, |f|): what is lower by less may be rounding
 HALVINGS, DOUBLINGS = 8, 60
 LEFT = ("saddle", "maximum", "degenerate", "kink")  # verdicts from which an escape begins
@@ -116,10 +119,18 @@ def pursue(
     if not course.legs:
         course.legs.append(Leg(method.name, 0, why))
     began, seconds = stop.clock(), 0.0
+    looked = isinstance(start, Iterate) and start.iteration > course.legs[-1].begin + EARLY  # in the run before
     while True:
-        result = solve(problem, method, start, _leg(stop, began, course, len(methods)), watch)
+        early = not looked and _looks(methods, problem, course)
+        waiting = course.turn + 1 < len(methods) and stop.judges
+        turn = _turn(method, problem, course, early) if waiting else None
+        result = solve(problem, method, start, replace(stop, used=stop.used + stop.clock() - began, turn=turn), watch)
         seconds += result.seconds
         stop = replace(stop, scale=result.scale)  # that of the first start, for all legs
+        looked = False
+        if early and turn is not None and _turned(result, turn) and not _banded(problem, result.iterate.x):
+            start, looked = result.iterate, True
+            continue
         end = judge(problem, method, result)
         verdict = end.verdict
         done = end.status not in ENDED or verdict.good or verdict.kind in LASTING
@@ -180,9 +191,30 @@ def _from(problem: Problem, method: Method, x: Array, result: Result, iteration:
     return Iterate(point, fresh.state, lower(result.iterate.best, point) if point.finite else result.iterate.best)
 
 
-def _leg(stop: Stop, began: float, course: Course, count: int) -> Stop:
-    """The rules of a leg: with the time that is used up, and, where others wait and a tolerance asks, with its turn."""
-    more = course.turn + 1 < count and stop.judges
-    leg = course.legs[-1]
-    turn = leg.begin + turn_of(leg.method) if more else None
-    return replace(stop, used=stop.used + stop.clock() - began, turn=turn)
+def _looks(methods: Sequence[Method], problem: Problem, course: Course) -> bool:
+    """Whether the next method would have factors where the Hessian is a band."""
+    following = methods[course.turn + 1 : course.turn + 2]
+    return any(method.curved for method in following) and problem.curved and problem.size > DENSE
+
+
+def _turn(method: Method, problem: Problem, course: Course, early: bool) -> int:
+    """The number of updates that ends the leg where others wait; `early`: to look whether the next one has factors.
+
+    Newton's method goes along a bent valley of many variables in thousands of steps, which others do at less cost.
+    """
+    early = early or (method.curved and problem.size > DENSE)
+    return course.legs[-1].begin + (EARLY if early else TURN)
+
+
+def _turned(result: Result, turn: int) -> bool:
+    """Whether it was this that ended the leg."""
+    return result.status is Status.STALLED and result.iterate.moved and result.iterations == turn
+
+
+def _banded(problem: Problem, x: Array) -> bool:
+    """Whether the Hessian at x is a band with a border; nothing is counted as an evaluation of the run."""
+    from optcli.optimize.band import found
+
+    quiet = copy(problem)
+    quiet.counts = Counts()
+    return found(lambda v: quiet.hvp(x, v), problem.size) is not None

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from optcli.optimize.iterate import Array, Mask
 from optcli.optimize.products import dot, norm
 from optcli.optimize.rounding import EPS
-from optcli.optimize.trust_region import Spectrum, Step, conjugate_gradients, exact
+from optcli.optimize.trust_region import Spectrum, Step, by_factors, conjugate_gradients, exact
+
+if TYPE_CHECKING:
+    from optcli.optimize.band import Band
+    from optcli.optimize.elimination import Factor
 
 KEPT = 0.1  # least part of a variable's scale that an iterate keeps from the one before
 FLAT = 1e-10  # least scale, relative to the largest
 SOFT = math.sqrt(EPS)  # curvatures below this part of the largest may be rounding
 FORCING = 0.1  # largest relative residual of conjugate gradients; √‖g‖ near the solution, Nocedal & Wright, Alg. 7.1
+GROWTH = 10.0  # of a shift that is too small to make the curvature positive
+UNASKED = 100  # steps of conjugate gradients in which nothing can break the run off
 SUFFICIENT = 0.01  # part of the linear decrease that a path in the box must keep: μ₀ of Lin & Moré
 HALVINGS = 30  # of a step length within the model
 FACES = 25  # faces of the box that one step may pass through
@@ -50,10 +56,9 @@ class Dense:
     """
 
     def __init__(self, H: Array, g: Array, before: Array) -> None:
-        D = np.maximum(np.sqrt(np.abs(np.diagonal(H))), KEPT * before)
-        largest = float(np.max(D))
-        usable = largest > 0.0 and math.isfinite(largest) and bool(np.isfinite(H).all())
-        self.D = np.maximum(D, FLAT * largest) if usable else np.ones_like(g)
+        D = _scales(np.diagonal(H), before)
+        usable = D is not None and bool(np.isfinite(H).all())
+        self.D = D if D is not None and usable else np.ones_like(g)
         self.g = g / self.D
         # without curvature the model is linear: a step down the gradient
         self.H = H / self.D / self.D[:, None] if usable else np.zeros_like(H)
@@ -86,6 +91,65 @@ class Dense:
         return self._known[1]
 
 
+class Banded:
+    """The model where the Hessian is a band and a border, with the D of `Dense`.
+
+    Where the curvature is positive the step is nearly exact; elsewhere it is by conjugate gradients, now without
+    products of the problem. Exact steps along curvature that is not positive are long, go where the model says
+    nothing any more, and on chains like COSINE end in places that no short step leads out of.
+    """
+
+    def __init__(self, H: Band, g: Array, before: Array) -> None:
+        D = _scales(H.diagonal, before if len(before) else np.zeros_like(g))
+        self.D = np.ones_like(g) if D is None else D
+        self.g = g / self.D
+        self.H = H.scaled(1.0 / self.D)
+        self._known: tuple[bytes, Band, Factor] | None = None
+
+    def product(self, z: Array) -> Array:
+        return self.H @ z
+
+    def first_radius(self, x: Array) -> float:
+        """That of `Dense`."""
+        _, factor = self._factors(np.ones(len(x), dtype=bool))
+        newton = norm(factor.solve(self.g)) if factor.positive else math.inf
+        return newton if 0.0 < newton < math.inf else max(1.0, norm(self.D * x))
+
+    def inside(self, free: Mask, g: Array, radius: float) -> Step:
+        from optcli.optimize.elimination import Factor
+
+        H, known = self._factors(free)
+        part = np.ascontiguousarray(g[free])
+        if known.positive:
+            step = by_factors(H.__matmul__, lambda shift: Factor(H, shift) if shift else known, part, radius)
+            if math.isfinite(step.reduction):
+                return _spread(free, step)
+        size = norm(part)
+        return _spread(free, conjugate_gradients(H.__matmul__, part, radius, _forced(size), UNASKED))
+
+    def firm(self, free: Mask, g: Array) -> Step:
+        """Newton's step where the curvature is positive, else one with as much more as makes it so."""
+        from optcli.optimize.elimination import Factor
+
+        H, factor = self._factors(free)
+        part = np.ascontiguousarray(g[free])
+        shift, most = 0.0, H.norm() or 1.0
+        while not factor.positive and shift <= most:
+            shift = max(GROWTH * shift, SOFT * most)
+            factor = Factor(H, shift)
+        d = -factor.solve(part)
+        return _spread(free, Step(d, -dot(part, d) - 0.5 * dot(d, H @ d), norm(d), shift))
+
+    def _factors(self, free: Mask) -> tuple[Band, Factor]:
+        from optcli.optimize.elimination import Factor
+
+        key = free.tobytes()
+        if self._known is None or self._known[0] != key:
+            H = self.H.among(free)
+            self._known = key, H, Factor(H)
+        return self._known[1:]
+
+
 class Products:
     """The model by products with the Hessian, D = I, and steps by conjugate gradients."""
 
@@ -101,10 +165,22 @@ class Products:
         size = norm(g)
         whole = bool(free.all())
         product = self.product if whole else lambda z: np.where(free, self.product(np.where(free, z, 0.0)), 0.0)
-        return conjugate_gradients(product, g, radius, min(FORCING, math.sqrt(size)) * size, 2 * len(g) + 10)
+        return conjugate_gradients(product, g, radius, _forced(size), 2 * len(g) + 10)
 
     def firm(self, free: Mask, g: Array) -> Step:
         return self.inside(free, g, math.inf)
+
+
+def _forced(size: float) -> float:
+    """The residual at which conjugate gradients end, from that at the beginning."""
+    return min(FORCING, math.sqrt(size)) * size
+
+
+def _scales(diagonal: Array, before: Array) -> Array | None:
+    """√|H_ii|, or KEPT times what it was before; None where nothing can be scaled with that."""
+    D = np.maximum(np.sqrt(np.abs(diagonal)), KEPT * before)
+    largest = float(np.max(D))
+    return np.maximum(D, FLAT * largest) if 0.0 < largest < math.inf else None
 
 
 def _spread(free: Mask, step: Step) -> Step:

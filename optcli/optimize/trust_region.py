@@ -1,13 +1,14 @@
 """The subproblem of trust-region methods: minimize the model m(d) = g·d + ½ d·Hd over ‖d‖ ≤ Δ.
 
-Exactly, from the eigenvalues of H (Moré & Sorensen), or by conjugate gradients on products with H (Steihaug, Toint).
+Exactly, from the eigenvalues of H, or to a tenth of Δ, by factors of H + λI (both Moré & Sorensen); or by conjugate
+gradients on products with H (Steihaug, Toint).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from optcli.optimize.rounding import EPS
 
 ROUNDS = 50  # of Newton's iteration on the secular equation; it takes 2 to 6
 CLOSE = 1e-12  # relative difference of ‖d‖ and Δ at which that ends
+NEAR = 0.1  # the same where each round takes a factorization: σ₁ of Moré & Sorensen
 TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -97,6 +99,32 @@ def _secular(a: Array, gaps: Array, radius: float, least: float) -> float:
             break
         mu = after
     return mu
+
+
+class Solver(Protocol):
+    """Factors of a matrix."""
+
+    def solve(self, f: Array) -> Array:
+        """The matrix's inverse times f, shape (n,)."""
+
+
+def by_factors(product: Callable[[Array], Array], factor: Callable[[float], Solver], g: Array, radius: float) -> Step:
+    """A nearly global minimizer over ‖d‖ ≤ radius for H positive definite, by factor(λ) of a few H + λI.
+
+    That of `exact` for such H: Newton's iteration on 1/Δ − 1/‖d(λ)‖ = 0 rises from λ = 0 to the solution without
+    safeguards, and ends a tenth of Δ before it, Moré & Sorensen, algorithms 3.2 and 3.14.
+    """
+    shift = 0.0
+    for _ in range(ROUNDS):
+        solver = factor(shift)
+        d = -solver.solve(g)
+        length = norm(d)
+        if not length > (1.0 + NEAR) * radius:
+            break
+        shift += (length / radius - 1.0) * length * (length / dot(d, solver.solve(d)))
+    if length > radius:
+        d, length = d * (radius / length), radius
+    return Step(d, -dot(g, d) - 0.5 * dot(d, product(d)), length, shift)
 
 
 def conjugate_gradients(product: Callable[[Array], Array], g: Array, radius: float, tol: float, most: int) -> Step:

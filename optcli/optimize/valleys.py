@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optcli.optimize.curvature import Spectrum, noise
+from optcli.optimize.curvature import noise
 from optcli.optimize.iterate import Array, largest_entry
 from optcli.optimize.probing import NOISE, RADII, value_at
 from optcli.optimize.rounding import EPS
@@ -15,6 +15,7 @@ from optcli.optimize.sentences import unit
 
 if TYPE_CHECKING:
     from optcli.optimize.problem import Problem
+    from optcli.optimize.seen import Seen
 
 FAR = (*(k / 20.0 for k in range(3, 41)), *(2.0**k for k in range(2, 11)))  # of max(1, |x|), where flat lines are left
 DROP = 1e-8  # of max(1, |f|): what must be gained there, as in the default tolerance
@@ -47,7 +48,7 @@ def flat_for_doubles(
 
 
 def down_the_floor(
-    problem: Problem, x: Array, free: Array, seen: Spectrum, flat: Sequence[Array], slack: float
+    problem: Problem, x: Array, free: Array, seen: Seen, flat: Sequence[Array], slack: float
 ) -> Array | None:
     """The way to a point lower than slack along a floor that bends, where no straight way falls; None: there is none.
 

@@ -23,8 +23,10 @@ class Newton(Region):
 
     With the whole Hessian (`dense`) the step is the exact one of Moré & Sorensen, D = diag(√|∇²f_ii|), and the first
     step is Newton's where the curvature is positive. With its products (`cg`) the step is that of Steihaug and Toint,
-    D = I. Where differences of f are rounding, the reduction is measured by gradients, and a step must lower the
-    gradient norm or the value.
+    D = I. Of many variables (`auto`) 2b + 1 products and one for each dense row, here and there some more to find and
+    to check them, know a Hessian that is a band of half-width b ≤ 8 with up to 4 dense rows; its factors give the step
+    and the D of `dense` where the curvature is positive, the step of `cg` elsewhere. Where differences of f are
+    rounding, the reduction is measured by gradients, and a step must lower the gradient norm or the value.
     """
 
     name = "newton"
@@ -33,7 +35,8 @@ class Newton(Region):
         "J. J. Moré, D. C. Sorensen, Computing a trust region step, SIAM J. Sci. Stat. Comput. 4 (1983) 553–572; T. "
         "Steihaug, The conjugate gradient method and trust regions in large scale optimization, SIAM J. Numer. Anal. "
         "20 (1983) 626–637; A. R. Conn, N. I. M. Gould, Ph. L. Toint, Trust-Region Methods, SIAM 2000, Algorithm "
-        "6.1.1"
+        "6.1.1; A. R. Curtis, M. J. D. Powell, J. K. Reid, On the estimation of sparse Jacobian matrices, J. Inst. "
+        "Math. Appl. 13 (1974) 117–119"
     )
     bounded = False
 

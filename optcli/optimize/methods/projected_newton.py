@@ -22,7 +22,7 @@ class ProjectedNewton(Region):
     x₊ = x + s
 
     in the trust region of `newton`, which it is without bounds: exact steps with the whole Hessian (`dense`), by
-    conjugate gradients with its products (`cg`).
+    conjugate gradients with its products (`cg`), by factors where it is a band.
     """
 
     name = "projected_newton"

@@ -12,7 +12,7 @@ import numpy as np
 from optcli.optimize.iterate import Array, Iterate, Point
 from optcli.optimize.methods.method import POSITIVE, SQUARE, Maybe, Method, Words, parameter
 from optcli.optimize.products import dot
-from optcli.optimize.quadratic import Dense, Model, Products
+from optcli.optimize.quadratic import Banded, Dense, Model, Products
 from optcli.optimize.rounding import noise, reduction
 from optcli.optimize.trust_region import Step
 
@@ -31,13 +31,14 @@ AWAY = 0.1  # factor after a trial that is not finite
 
 @dataclass(frozen=True)
 class Region(Method):
-    """Conn, Gould & Toint, Algorithm 6.1.1, of steps by `best`; the state is Δ, 0 before it is chosen, and D."""
+    """Conn, Gould & Toint, Algorithm 6.1.1, of steps by `best`; the state is Δ, 0 before it is chosen, D, and what is
+    known of where the Hessian has entries: b and the border of a band, −1 where it is none."""
 
     curved: ClassVar[bool] = True
 
     subproblem: str = parameter(
         "auto",
-        f"whole Hessian, or conjugate gradients; auto: dense up to {DENSE} variables",
+        f"whole Hessian, or conjugate gradients; auto: dense up to {DENSE} variables, beyond cg unless it is a band",
         Words(("auto", "dense", "cg")),
     )
     radius: float | None = parameter(None, "trust radius of the first step; none: chosen", Maybe(POSITIVE))
@@ -54,17 +55,16 @@ class Region(Method):
         """The evaluated start."""
         scales = np.zeros(problem.size if self._dense(problem) else 0)
         point = Point.at(problem, 0, problem.project(start))
-        return Iterate.start(point, (np.array([self.radius or 0.0]), scales))
+        return Iterate.start(point, (np.array([self.radius or 0.0]), scales, np.zeros(0)))
 
     def step(self, problem: Problem, iterate: Iterate) -> Iterate:
         """Shrinks the region until its step is accepted."""
-        x, g = iterate.x, iterate.gradient
-        model: Model
-        if self._dense(problem):
-            model = Dense(problem.hessian(x), g, iterate.state[1])
-        else:
-            model = Products(lambda v: problem.hvp(x, v), g)
-        radius = float(iterate.state[0][0]) or model.first_radius(x)
+        x = iterate.x
+        model, known = self._model(problem, iterate)
+        radius = float(iterate.state[0][0])
+        if len(model.D) != len(iterate.state[1]):  # it was one of another norm
+            radius = self.radius or 0.0
+        radius = radius or model.first_radius(x)
         last = False
         while True:
             step = self.best(problem, x, model, math.inf if last else radius)
@@ -73,12 +73,28 @@ class Region(Method):
                 break
             quiet = step.reduction <= noise(iterate.value)
             if accepted(iterate.point, after, rho, quiet):
-                return iterate.then(after, (np.array([_resized(radius, step, rho)]), model.D))
+                return iterate.then(after, (np.array([_resized(radius, step, rho)]), model.D, known))
             if last:
                 break
             radius = _shrunk(iterate.point, after, step)
             last = quiet and after.finite
         return iterate.unmoved()
+
+    def _model(self, problem: Problem, iterate: Iterate) -> tuple[Model, Array]:
+        """The model, and the last part of the state after it."""
+        x, g = iterate.x, iterate.gradient
+        _, before, known = iterate.state
+        if self._dense(problem):
+            return Dense(problem.hessian(x), g, before), known
+        if self.subproblem == "auto" and not (len(known) and known[0] < 0.0):
+            from optcli.optimize.band import Shape, found
+
+            like = Shape(int(known[0]), known[1:].astype(np.int64)) if len(known) else None
+            H = found(lambda v: problem.hvp(x, v), problem.size, like)
+            if H is not None:
+                return Banded(H, g, before), np.array([H.width, *H.border], dtype=np.float64)
+            known = np.array([-1.0])
+        return Products(lambda v: problem.hvp(x, v), g), known
 
     def _dense(self, problem: Problem) -> bool:
         return self.subproblem == "dense" or (self.subproblem == "auto" and problem.size <= DENSE)
