@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import fields
@@ -13,7 +12,7 @@ import numpy as np
 from optcli.optimize.iterate import Array, Iterate, largest_entry
 from optcli.optimize.methods import METHODS
 from optcli.optimize.methods.first_order import FirstOrder
-from optcli.optimize.problem import Counts, Problem
+from optcli.optimize.problem import Problem
 from optcli.optimize.status import Status
 
 if TYPE_CHECKING:
@@ -38,8 +37,7 @@ def advice(problem: Problem, method: Method, result: Result, start: Array, entri
     """
     if not problem.curved:
         return ""
-    quiet = copy.copy(problem)
-    quiet.counts = Counts()
+    quiet = problem.aside()
     other = " or --method lbfgs" if "lbfgs" in METHODS else ""
     with np.errstate(all="ignore"):
         limit = _limit(method)

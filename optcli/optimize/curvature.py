@@ -7,6 +7,7 @@ law of inertia) and does not lose flat directions beside steep ones: H = diag(2e
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -159,7 +160,7 @@ def spectrum(H: Array, others: list[Array]) -> Spectrum | None:
     n = len(H)
     if not np.isfinite(H).all():
         return None
-    d = _equilibrated(H)
+    d = equilibrated(lambda d: np.max(np.abs((d[:, None] * H) * d), axis=1, initial=0.0), n)
     S = (d[:, None] * H) * d
     scaled, vectors = np.linalg.eigh(S)
     size = max(1.0, float(np.max(np.abs(scaled), initial=0.0)))
@@ -180,13 +181,19 @@ def spectrum(H: Array, others: list[Array]) -> Spectrum | None:
     return Spectrum(H, d, scaled, vectors, doubt, smallest, largest)
 
 
-def _equilibrated(H: Array) -> Array:
-    """d with max_j |d_i·H_ij·d_j| near 1 for each row that is not zero; powers of 2, so that nothing rounds."""
-    d = np.ones(len(H))
+def equilibrated(largest: Callable[[Array], Array], n: int) -> Array:
+    """d with max_j |d_i·H_ij·d_j| near 1 for each row that is not zero; powers of 2, so that nothing rounds.
+
+    `largest` gives these maxima for a d, shape (n,) both.
+    """
+    d = np.ones(n)
     for _ in range(ROUNDS):
-        rows = np.max(np.abs((d[:, None] * H) * d), axis=1, initial=0.0)
+        rows = largest(d)
         scale = np.where((rows > 0.0) & np.isfinite(rows), rows, 1.0)
-        d = d * np.exp2(-np.round(np.log2(scale) / 2.0))
+        steps = np.round(np.log2(scale) / 2.0)
+        if not steps.any():
+            break
+        d = d * np.exp2(-steps)
     return d
 
 

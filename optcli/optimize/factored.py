@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optcli.optimize.band import Band, Product, found, scattered
-from optcli.optimize.curvature import KEPT, MARGIN, ROUNDS, neighbour
+from optcli.optimize.curvature import KEPT, MARGIN, equilibrated, neighbour
 from optcli.optimize.elimination import Factor
 from optcli.optimize.iterate import Array, largest_entry
 from optcli.optimize.products import combined, dot, dots, norm
@@ -138,7 +138,7 @@ class Factored:
 
     def at(self, problem: Problem, x: Array, free: Array) -> Band:
         """Raises UntoldError."""
-        other = found(_product(problem, x, free), len(free), self.H.shape)
+        other = found(problem.product_at(x, free), len(free), self.H.shape)
         if other is None:
             raise UntoldError
         return other
@@ -168,11 +168,11 @@ class Factored:
 def factored_at(problem: Problem, x: Array, free: Array) -> Factored | None:
     """What is seen at x on the free variables (numbers of entries); None where the Hessian is no band with a border."""
     m = len(free)
-    product = _product(problem, x, free)
+    product = problem.product_at(x, free)
     H = found(product, m)
     if H is None:
         return None
-    other = found(_product(problem, neighbour(problem, x, 0), free), m, H.shape)
+    other = found(problem.product_at(neighbour(problem, x, 0), free), m, H.shape)
     if other is None:
         return None
     d = _equilibrated(H)
@@ -184,30 +184,8 @@ def factored_at(problem: Problem, x: Array, free: Array) -> Factored | None:
     return Factored(H, d, doubt) if np.isfinite(doubt) else None
 
 
-def _product(problem: Problem, x: Array, free: Array) -> Product:
-    if len(free) == problem.size:
-        return lambda v: problem.hvp(x, v)
-
-    def product(v: Array) -> Array:
-        whole = np.zeros(problem.size)
-        whole[free] = v
-        part: Array = problem.hvp(x, whole)[free]
-        return part
-
-    return product
-
-
 def _equilibrated(H: Band) -> Array:
-    """As curvature._equilibrated."""
-    d = np.ones(H.size)
-    for _ in range(ROUNDS):
-        rows = _largest_of_rows(H.scaled(d))
-        scale = np.where((rows > 0.0) & np.isfinite(rows), rows, 1.0)
-        steps = np.round(np.log2(scale) / 2.0)
-        if not steps.any():
-            break
-        d = d * np.exp2(-steps)
-    return d
+    return equilibrated(lambda d: _largest_of_rows(H.scaled(d)), H.size)
 
 
 def _largest_of_rows(H: Band) -> Array:

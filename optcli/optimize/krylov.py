@@ -102,10 +102,7 @@ def _recurrence(judging: Judging, v: Array):  # type: ignore[no-untyped-def]
 
 
 def _product(judging: Judging, x: Array, v: Array) -> Array:
-    whole = np.zeros(judging.problem.size)
-    whole[judging.free] = v
-    part: Array = judging.problem.hvp(x, whole)[judging.free]
-    return part
+    return judging.problem.product_at(x, judging.free)(v)
 
 
 def newton_step(judging: Judging) -> tuple[Array, bool]:

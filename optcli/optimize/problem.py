@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass
 from operator import add, sub
 from typing import TYPE_CHECKING, Protocol
@@ -118,6 +119,23 @@ class Problem:
         self._ask()
         self.counts.product += 1
         return self._product(x, v)
+
+    def product_at(self, x: Array, free: Array) -> Callable[[Array], Array]:
+        """What multiplies a vector, shape (m,), with the Hessian at x of the m variables `free`, numbers of entries."""
+
+        def product(v: Array) -> Array:
+            whole = np.zeros(self.size)
+            whole[free] = v
+            part: Array = self.hvp(x, whole)[free]
+            return part
+
+        return (lambda v: self.hvp(x, v)) if len(free) == self.size else product
+
+    def aside(self) -> Problem:
+        """The same with counts of its own, for questions that are no work of the run."""
+        twin = copy(self)
+        twin.counts = Counts()
+        return twin
 
     def hessian(self, x: Array) -> Array:
         """The Hessian at x, shape (size, size), symmetric and read-only: one evaluation, by a product for each column.

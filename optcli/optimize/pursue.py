@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -12,7 +11,7 @@ import numpy as np
 from optcli.optimize.auto import DENSE
 from optcli.optimize.iterate import Array, Iterate, Point, lower
 from optcli.optimize.methods.method import Method
-from optcli.optimize.problem import Counts, Problem
+from optcli.optimize.problem import Problem
 from optcli.optimize.solve import Result, Watch, solve
 from optcli.optimize.status import Status
 from optcli.optimize.stop import Stop
@@ -215,6 +214,5 @@ def _banded(problem: Problem, x: Array) -> bool:
     """Whether the Hessian at x is a band with a border; nothing is counted as an evaluation of the run."""
     from optcli.optimize.band import found
 
-    quiet = copy(problem)
-    quiet.counts = Counts()
+    quiet = problem.aside()
     return found(lambda v: quiet.hvp(x, v), problem.size) is not None

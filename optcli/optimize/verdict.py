@@ -12,7 +12,6 @@ Evaluations are made on a copy of the problem with counts of its own: those of t
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ import numpy as np
 
 from optcli.optimize.culprit import Culprit, Nameless, Names
 from optcli.optimize.iterate import Array, Point
-from optcli.optimize.problem import Counts, Problem
+from optcli.optimize.problem import Problem
 from optcli.optimize.sentences import Sentences
 from optcli.optimize.status import Status
 
@@ -96,8 +95,7 @@ def judge(
         return Verdict("stationary", words.stationary(reason), maximize=maximize)
     from optcli.optimize.judging import Judging
 
-    quiet = copy.copy(problem)
-    quiet.counts = Counts()
+    quiet = problem.aside()
     with np.errstate(all="ignore"):
         verdict = Judging(
             problem=quiet,
