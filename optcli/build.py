@@ -13,7 +13,7 @@ from optcli.expr.graphs import graph_of
 from optcli.expr.parse import parse
 from optcli.expr.resolve import resolve
 from optcli.expr.syntax import Syntax
-from optcli.objective import Array, Objective, no_collection
+from optcli.objective import Array, Objective, no_collection, signed
 
 if TYPE_CHECKING:
     from optcli.library import Entry
@@ -135,7 +135,7 @@ def problem(
         return CompiledProblem(objective, method, maximize, lower, upper)
     if method is not None and objective.engine != "numpy" and objective.pays:
         objective = objective.compiled()
-    value, both, product = objective.value, objective.value_and_gradient, objective.hvp
+    value, both = objective.value, objective.value_and_gradient
     if maximize:
 
         def negative(x: Array) -> float:
@@ -145,9 +145,15 @@ def problem(
             f, g = objective.value_and_gradient(x)
             return -f, -g
 
-        def negative_product(x: Array, v: Array) -> Array:
-            return -objective.hvp(x, v)
-
-        value, both, product = negative, negative_both, negative_product
-    size, overflow = objective.layout.size, objective.overflowed
-    return Problem(size, value, both, lower=lower, upper=upper, overflow=overflow, product=product, code=objective)
+        value, both = negative, negative_both
+    return Problem(
+        objective.layout.size,
+        value,
+        both,
+        lower=lower,
+        upper=upper,
+        overflow=objective.overflowed,
+        product=signed(objective.hvp, maximize),
+        brief=lambda: signed(objective.brief_hvp(), maximize),
+        code=objective,
+    )

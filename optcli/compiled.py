@@ -12,6 +12,7 @@ from optcli.autograd.gradient import gradient
 from optcli.autograd.graph import Graph
 from optcli.engine.native.loop import Loop
 from optcli.engine.native.stand import Limits, Spot, Stand
+from optcli.objective import signed
 from optcli.optimize.iterate import Array, Iterate, Point, all_finite
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.problem import PATIENCE, Problem
@@ -53,7 +54,8 @@ class CompiledProblem(Problem):
             lower=lower,
             upper=upper,
             overflow=objective.overflowed,
-            product=lambda x, v: -objective.hvp(x, v) if maximize else objective.hvp(x, v),
+            product=signed(objective.hvp, maximize),
+            brief=lambda: signed(objective.brief_hvp(), maximize),
             code=objective,
         )
         graph = objective.gradient_graph

@@ -6,12 +6,13 @@ import copy
 import functools
 import gc
 import importlib.util
+import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from optcli.expr.resolve import Resolved
 
 Array = NDArray[np.float64]
+Product: TypeAlias = Callable[[Array, Array], Array]  # of a Hessian at x with v, all of shape (size,)
 MANY_NODES = 1000  # from which on long sums are looked for
 KINKED = frozenset(
     (ops.abs_, ops.sign, ops.floor, ops.ceil, ops.mod, ops.largest, ops.smallest, ops.heaviside, ops.where)
@@ -36,6 +38,8 @@ KINKED = frozenset(
 NATIVE = {"value": "_native_value", "gradient": "_native_gradient", "product": "_native_product"}
 LONG = 20_000  # entries of the longest array from which on one evaluation is worth being compiled
 LONG_IN_A_RUN = 2_000  # the same for a whole run by a method that sees curvature
+COMPILING = 100_000_000  # numbers that the numpy engine computes while LLVM compiles a product
+SEVERAL = 30  # products, more than a verdict mostly asks for
 REMEDY = "Install it with pip install llvmlite, or use --engine numpy."
 
 
@@ -215,7 +219,22 @@ class Objective:
         """The product of the Hessian at x with v, shape (size,)."""
         if self._long:
             return self._native_product(x, v)[0]
+        return self._by_numpy(x, v)
+
+    def _by_numpy(self, x: Array, v: Array) -> Array:
         return self._flat(self.product_plan(*self.inputs(x), *self.inputs(v)))
+
+    def brief_hvp(self) -> Product:
+        """`hvp` for one who may ask but a few times: compiled only once compiling would have taken no longer.
+
+        It depends on nothing else that was asked, so that what a verdict says depends on its point alone.
+        """
+        numbers = sum(math.prod(node.shape) for node in self.product_graph.nodes)
+        few = COMPILING // numbers
+        if not self._long or self._longest < LONG_IN_A_RUN or few < SEVERAL:
+            return self.hvp
+        asked = itertools.count()
+        return lambda x, v: self._by_numpy(x, v) if next(asked) < few else self.hvp(x, v)
 
     def hessian(self, x: Array) -> Array:
         """The Hessian, shape (size, size), by one product for each column."""
@@ -225,6 +244,11 @@ class Objective:
     def overflowed(self, x: Array) -> bool:
         """Whether what is not finite at x is a number too large, in value or gradient."""
         return overflowed(self.gradient_graph, self.inputs(x))
+
+
+def signed(product: Product, maximize: bool) -> Product:
+    """The product with the Hessian of the function that is minimized."""
+    return (lambda x, v: -product(x, v)) if maximize else product
 
 
 @contextmanager

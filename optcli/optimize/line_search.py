@@ -36,6 +36,7 @@ class Found(NamedTuple):
     end: End
     trial: Trial
     lowest: Trial
+    slope: float  # at the start
 
 
 def armijo(line: Line, alpha: float) -> Proposals:
@@ -91,7 +92,7 @@ def search(
     line = Line.along(problem, point, d, c1, c2, condition, size, ends)
     start = lowest = line.start
     if not (-math.inf < start.slope < 0.0 and 0.0 < alpha < math.inf and line.most > 0.0):
-        return Found("failed", start, start)
+        return Found("failed", start, start, start.slope)
     proposals = propose(line, alpha)
     alpha = min(next(proposals), line.most)
     falls, flat = 0, False
@@ -107,9 +108,9 @@ def search(
         if not flat and (shortest is None or alpha < shortest.alpha):
             shortest = trial
         if not flat and line.accepts(trial):
-            return Found("found", trial, trial)
+            return Found("found", trial, trial, start.slope)
         if not trial.finite and (lowest.f <= BOTTOM or (trial.f == -math.inf and problem.overflow(trial.x))):
-            return Found("unbounded", trial, lowest)
+            return Found("unbounded", trial, lowest, start.slope)
         falls = falls + 1 if trial.f < lowest.f and trial.alpha > lowest.alpha else 0
         if trial.finite and trial.f < lowest.f:
             lowest = trial
@@ -124,9 +125,9 @@ def search(
         if alpha == trial.alpha:  # at the first bound already
             break
     if line.decreases(lowest) and lowest is not start:
-        return Found("lower", lowest, lowest)
+        return Found("lower", lowest, lowest, start.slope)
     flat = flat or -start.slope * alpha <= NOISE * abs(start.f)
-    return Found("rounding" if flat else "failed", start, start)
+    return Found("rounding" if flat else "failed", start, start, start.slope)
 
 
 def next_of(proposals: Proposals, trial: Trial) -> float | None:

@@ -64,6 +64,7 @@ class Problem:
     where something is not finite; NaN or Inf comes back. `overflow(x)` tells, for a finite x where value or gradient is
     not finite, whether that came from numbers too large (True) or from a domain, as in log(-1) or 1/0 (False).
     `product(x, v)` is the Hessian at x times v, shape (size,); only methods and judges that need curvature call it.
+    `brief()` makes another one, to rounding the same, for somebody who may need few: see `aside`.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Problem:
         upper: Array | None = None,
         overflow: Callable[[Array], bool] | None = None,
         product: Callable[[Array, Array], Array] | None = None,
+        brief: Callable[[], Callable[[Array, Array], Array]] | None = None,
         code: Code | None = None,
     ) -> None:
         self.size = size
@@ -86,6 +88,7 @@ class Problem:
         self._value_and_gradient = value_and_gradient
         self._overflow = overflow
         self._product = product
+        self._brief = brief
         self._last_hessian: tuple[Array, Array] | None = None  # where, and what: judges ask again at the same point
         self._code = code
         self._over: Callable[[], bool] | None = None  # within `advance`: whether the run is to end
@@ -132,9 +135,11 @@ class Problem:
         return (lambda v: self.hvp(x, v)) if len(free) == self.size else product
 
     def aside(self) -> Problem:
-        """The same with counts of its own, for questions that are no work of the run."""
+        """The same with counts of its own, for questions that are no work of the run, and a product made for few."""
         twin = copy(self)
         twin.counts = Counts()
+        if self._brief is not None:
+            twin._product = self._brief()
         return twin
 
     def hessian(self, x: Array) -> Array:

@@ -193,11 +193,21 @@ class Check:
             "extremum": "maximum" if stop.maximize else "minimum",
             "norm": point.gradient_norm,
             "tol": self.tolerance(point.value),
-            "size": largest_entry(point.x),
+            "size": _Asked(lambda: largest_entry(point.x)),
             "what": "gradient" if math.isfinite(point.value) else "value",
-            "culprit": _culprit(point, sign),
+            "culprit": _Asked(lambda: _culprit(point, sign)),
             "failure": iterate.failure,
         }
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What takes a pass through a vector, computed where a sentence tells it."""
+
+    compute: Callable[[], Any]
+
+    def __format__(self, spec: str) -> str:
+        return format(self.compute(), spec)
 
 
 def at_bounds(stop: Stop, problem: Problem, x: Array, g: Array) -> Any:

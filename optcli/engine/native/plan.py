@@ -90,6 +90,9 @@ class NativePlan:
         self.at = ctypes.c_void_p(self.table.ctypes.data)
         self._run: dict[str, Callable[..., None]] = {}
         self.most_blocks = max((kernel.blocks for kernel in self.code.loops.values()), default=0)
+        self._at_once = self.program.alone and self.most_blocks < SHARED
+        if self._at_once:
+            self.function("evaluate")  # looked up now rather than at the first evaluation
 
     @property
     def _longest(self) -> int:
@@ -119,8 +122,8 @@ class NativePlan:
         """Evaluate at contiguous vectors, one for each group, into vectors that overlap no other."""
         self.load()
         self.bind(inputs, outputs)
-        if self.program.alone and self.most_blocks < SHARED:
-            self.function("evaluate")(self.at)
+        if self._at_once:
+            self._run["evaluate"](self.at)
         else:
             self._piecewise()
         for slot in range(1, self._first_output + len(outputs)):

@@ -67,7 +67,7 @@ class ConjugateGradients(Descent):
         slope = dot(following, trial.g)
         if not -np.inf < slope < 0.0:
             return self.forget(before)
-        alpha = trial.alpha * dot(before.gradient, d) / slope
+        alpha = trial.alpha * step.slope / slope
         return np.array([since, min(alpha, LONGER * trial.alpha * norm(d) / norm(following))]), following
 
     def coefficient(self, g: Array, after: Array, d: Array, y: Array) -> float:

@@ -29,10 +29,11 @@ CAUTION = 1e-6  # ε of Li & Fukushima, see Step.curvature
 
 @dataclass(eq=False)
 class Step:
-    """A step taken: from a point along d, shape (n,), to the trial."""
+    """A step taken: from a point along d, shape (n,), where the slope gᵀd was known, to the trial."""
 
     before: Point
     d: Array
+    slope: float
     trial: Trial
 
     @cached_property
@@ -65,7 +66,7 @@ class Step:
         step with Wolfe's condition has (1 − c2)·|gᵀs| and more.
         """
         ys = dot(self.y, self.s)
-        least = CAUTION * abs(self.trial.alpha * dot(self.before.gradient, self.d))
+        least = CAUTION * abs(self.trial.alpha * self.slope)
         size = math.sqrt(self.yy) if 1e-280 < self.yy < math.inf else norm(self.y)
         rounding = EPS * size * norm(self.s)
         return ys if ys >= least and ys > rounding else 0.0
@@ -133,7 +134,7 @@ class Descent(Method):
             low = found.lowest
             deepest = Point.of(problem, point.iteration + 1, low.x, low.f, low.g)
             return Iterate(after, iterate.state, lower(iterate.best, deepest))
-        step = Step(point, d, trial)
+        step = Step(point, d, found.slope, trial)
         memory = self.learn(memory, step)
         return iterate.then(after, (_numbers(numbers, iterate, after, step), *memory))
 
