@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from optcli.optimize.auto import DENSE, FEW, SIMPLEX
+from optcli.optimize.auto import DENSE, EASY, FEW, LONG, SIMPLEX
 from optcli.optimize.methods import METHODS, describe
 
 PAGE = Path(__file__).resolve().parent / "methods.md"
@@ -18,8 +18,10 @@ HEAD = f"""\
 
 Without `--method`, **auto** takes gd where a learning rate is given. Else it goes by the function: newton up to {FEW}
 variables, bfgs up to {DENSE}, lbfgs beyond; with bounds projected_newton up to {DENSE}, lbfgsb beyond; bfgs, lbfgs or
-lbfgsb where the function has kinks. Where a method gets no further and the point is no minimum, another one goes on
-from there, and nelder_mead up to {SIMPLEX} variables. What was taken, and why, stands in the first lines and in the
+lbfgsb where the function has kinks. From {LONG:,} variables on, without bounds and where an evaluation is light, cg has
+{EASY} updates first, which is all that easy problems take; if it does not converge, lbfgs begins anew from the start.
+Where a method gets no further and the point is no minimum, another one goes on from there, and nelder_mead up to
+{SIMPLEX} variables. What was taken, and why, stands in the first lines and in the
 JSON's `legs`. From a saddle auto goes on downhill (`--no-escape`: it stays).
 
 Variables of very different size are measured in units of their own, powers of two from the curvature at the start, the

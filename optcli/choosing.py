@@ -15,14 +15,18 @@ from optcli.optimize.methods.method import Method
 
 
 class Chosen(NamedTuple):
-    """The methods of a run in their order, and why."""
+    """The methods of a run in their order, why, and whether the first one is an attempt, as for `Plan`."""
 
     methods: tuple[Method, ...]
     why: str
+    attempt: int = 0
 
 
-def choose(config: Config, size: int, bounded: bool, smooth: Callable[[], bool]) -> Chosen:
-    """The methods for a problem of `size` variables. Raises ConfigError for what does not fit."""
+def choose(config: Config, size: int, bounded: bool, smooth: Callable[[], bool], work: Callable[[], int]) -> Chosen:
+    """The methods for a problem of `size` variables; `smooth` and `work` as for `plan`.
+
+    Raises ConfigError for what does not fit.
+    """
     if config.method != AUTO:
         method = method_of(config)
         if bounded and not method.bounded:
@@ -37,9 +41,11 @@ def choose(config: Config, size: int, bounded: bool, smooth: Callable[[], bool])
         name = next(iter(config.settings))
         remedy = did_you_mean(name, CONFIG_KEYS) or "Name the method it belongs to: --method gd."
         raise ConfigError(f"auto has no field {name}", config.where(f"settings.{name}"), remedy)
-    chosen = plan(size, bounded, config.lr is not None or smooth(), config.lr is not None)
+    judged = config.tol is not None or config.iters is None  # otherwise one method makes the updates asked for
+    weighed = work if judged and config.starts == 1 else None
+    chosen = plan(size, bounded, config.lr is not None or smooth(), config.lr is not None, weighed)
     first = method_of(config, chosen.methods[0]) if config.lr is not None else make(chosen.methods[0], {})
-    return Chosen((first, *(make(name, {}) for name in chosen.methods[1:])), chosen.why)
+    return Chosen((first, *(make(name, {}) for name in chosen.methods[1:])), chosen.why, chosen.attempt)
 
 
 def method_of(config: Config, named: str = "") -> Method:

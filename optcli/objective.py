@@ -128,6 +128,11 @@ class Objective:
             return True
         return len(self.gradient_graph.nodes) >= MANY_NODES
 
+    @property
+    def work(self) -> int:
+        """How many numbers an evaluation of value and gradient computes."""
+        return _numbers(self.gradient_graph)
+
     @cached_property
     def smooth(self) -> bool:
         """Whether no operation has a kink or a jump: Newton's methods count on that."""
@@ -229,8 +234,7 @@ class Objective:
 
         It depends on nothing else that was asked, so that what a verdict says depends on its point alone.
         """
-        numbers = sum(math.prod(node.shape) for node in self.product_graph.nodes)
-        few = COMPILING // numbers
+        few = COMPILING // _numbers(self.product_graph)
         if not self._long or self._longest < LONG_IN_A_RUN or few < SEVERAL:
             return self.hvp
         asked = itertools.count()
@@ -244,6 +248,10 @@ class Objective:
     def overflowed(self, x: Array) -> bool:
         """Whether what is not finite at x is a number too large, in value or gradient."""
         return overflowed(self.gradient_graph, self.inputs(x))
+
+
+def _numbers(graph: Graph) -> int:
+    return sum(math.prod(node.shape) for node in graph.nodes)
 
 
 def signed(product: Product, maximize: bool) -> Product:

@@ -18,7 +18,7 @@ from optcli.optimize.iterate import Array, Iterate
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Problem
-from optcli.optimize.pursue import Course, Pursuit, pursue
+from optcli.optimize.pursue import Attempt, Course, Pursuit, pursue
 from optcli.optimize.solve import Result
 from optcli.optimize.status import exit_code
 from optcli.optimize.stop import Stop
@@ -61,7 +61,8 @@ def execute(
         ready = continued(ready, since)
     layout, maximize = ready.objective.layout, config.command == "maximize"
     sign = -1.0 if maximize else 1.0
-    chosen = choose(config, layout.size, ready.bounds is not None, lambda: ready.objective.smooth)
+    objective = ready.objective
+    chosen = choose(config, layout.size, ready.bounds is not None, lambda: objective.smooth, lambda: objective.work)
     problems = Problems(ready)
     compiling = time.perf_counter()
     first = problems.of(chosen.methods[0])
@@ -87,7 +88,8 @@ def execute(
         return conclude(ready.objective, problem, method, result, ready.start, maximize, config.seed)
 
     def pursued(start: Array | Iterate, stop: Stop, rows: Rows, course: Course) -> Pursuit[Conclusion]:
-        return pursue(chosen.methods, problems.of, judged, start, stop, rows, escape, chosen.why, course)
+        attempt = Attempt(chosen.attempt, ready.start) if chosen.attempt else None
+        return pursue(chosen.methods, problems.of, judged, start, stop, rows, escape, chosen.why, course, attempt)
 
     preview = _preview(ready, chosen, problems.used, problems.notes)
     watch.begin(preview)
@@ -168,7 +170,7 @@ def _in_units(
     c = course.units
     if (c == 1.0).all():
         return chosen, ""
-    return Chosen(tuple(Scaled(method, c) for method in chosen.methods), chosen.why), told(c)
+    return chosen._replace(methods=tuple(Scaled(method, c) for method in chosen.methods)), told(c)
 
 
 def _preview(ready: Prepared, chosen: Chosen, used: str, notes: tuple[str, ...]) -> Preview:

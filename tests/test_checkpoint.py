@@ -120,6 +120,16 @@ def test_a_run_that_is_cut_again_and_again(method: str, engine: str) -> None:
     assert told(run(memory.last, memory, max_evals=10**6)) == told(whole)
 
 
+@pytest.mark.parametrize("cut", [10, 29, 30, 31, 45])
+def test_auto_goes_on_in_and_after_an_attempt(cut: int) -> None:
+    keywords = {"function": "cragglvy", "params": {"n": 5000.0}, "every": 7, "tol": 1e-9}
+    whole = run(**keywords, iters=LIMIT)
+    assert [leg[:2] for leg in whole.legs] == [("cg", 0), ("lbfgs", 30)]
+    memory = Memory()
+    run(**keywords, iters=cut, memory=memory)
+    assert told(run(memory.last, iters=LIMIT)) == told(whole)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_maximize_goes_on_as_typed(engine: str) -> None:
     keywords = {"command": "maximize", "function": "sin(x)*cos(y)", "start": "x=0.3,y=0.2", "lr": 0.05, "every": 10}

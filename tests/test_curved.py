@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -155,16 +156,18 @@ def test_the_first_cg_update_by_hand(beta: str, coefficient: float) -> None:
     step = step_of([2, 1], [4, 4], 0.25, [1, 0], [2, 0], [-4, -4])
     numbers, d = method.learn(method.forget(step.before), step)
     assert d == pytest.approx([-4 * coefficient - 2, -4 * coefficient])
-    # α·gᵀd/g₊ᵀd₊ to try first
-    assert numbers.tolist() == pytest.approx([1.0, 0.25 * -32 / (2 * (-4 * coefficient - 2))])
+    # α·‖d‖/‖d₊‖ to try first, which is less than α·gᵀd/g₊ᵀd₊ = 0.25·32/(8·β + 4)
+    length = math.hypot(-4 * coefficient - 2, -4 * coefficient)
+    assert numbers.tolist() == pytest.approx([1.0, 0.25 * math.sqrt(32) / length])
 
 
 def test_hager_zhangs_lower_bound() -> None:
     """g = (1, 0), d = (−1, 0), g₊ = (−3, 0), y = (−4, 0): β = (12 − 2·16/4·3)/4 = −3 but for the bound −0.4."""
     method = descent("cg")
     step = step_of([0, 0], [1, 0], 1.0, [-1, 0], [-3, 0], [-1, 0])
-    _, d = method.learn(method.forget(step.before), step)
+    numbers, d = method.learn(method.forget(step.before), step)
     assert d == pytest.approx([0.4 + 3, 0.0])
+    assert numbers.tolist() == pytest.approx([1.0, 1 / (3 * 3.4)])  # α·gᵀd/g₊ᵀd₊, less than α·‖d‖/‖d₊‖ = 1/3.4
 
 
 def test_cg_starts_again() -> None:

@@ -22,7 +22,7 @@ from optcli.autograd.gradient import gradient, jacobian_vector_product
 from optcli.autograd.graph import Builder, Graph
 from optcli.autograd.ops import OPS, Op
 from optcli.build import build
-from optcli.engine.native.plan import NativePlan
+from optcli.engine.native.plan import DOUBTS, NativePlan
 from optcli.engine.native.program import BLOCK
 from optcli.engine.numpy_engine import evaluate
 
@@ -242,6 +242,62 @@ def test_zero_times_anything_is_zero_in_long_vectors(text: str) -> None:
             (value, slope), (other, gradient) = ours.value_and_gradient(x), wanted.value_and_gradient(x)
         assert_agree(value, other, 1e-12)
         assert_agree(slope, gradient, 1e-12, 1e-12)
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths of the texts that were given to LLVM."""
+    lengths: list[int] = []
+    compile_text = llvm.compile_text
+
+    def noted(text: str, *more: Any) -> Any:
+        lengths.append(len(text))
+        return compile_text(text, *more)
+
+    monkeypatch.setattr(llvm, "compile_text", noted)
+    return lengths
+
+
+def test_the_first_results_that_are_not_finite_need_no_other_code(compiled: list[int]) -> None:
+    objective = build("Sum(exp(x[i]) + sqrt(y[i])^4, (i, 1, 3000))", engine="native").compiled()
+    fine, far = np.ones(6000), np.full(6000, 1e4)
+    objective.value_and_gradient(fine)
+    told = [objective.value_and_gradient(far) for _ in range(DOUBTS)]
+    assert len(compiled) == 1
+    told.append(objective.value_and_gradient(far))
+    assert len(compiled) == 2
+    for value, slope in told[:-1]:
+        assert_agree(value, told[-1][0], 0.0)
+        assert_agree(slope, told[-1][1], 1e-15)
+    assert objective.masked() == ()
+
+
+def test_where_zero_wins_the_other_code_is_made_at_once(compiled: list[int]) -> None:
+    objective = build("Sum(exp(x[i]) + sqrt(y[i])^4, (i, 1, 3000))", engine="native").compiled()
+    _, gradient = objective.value_and_gradient(np.zeros(6000))  # the slope of a root at 0 is infinite
+    assert np.isfinite(gradient).all()
+    assert objective.masked() == ("gradient",)
+    assert len(compiled) == 2
+
+
+def test_few_products_are_not_compiled(compiled: list[int]) -> None:
+    result = optcli.minimize("arwhead", params={"n": 5000}, every=0)
+    assert (result.verdict.kind, len(compiled)) == ("minimum", 1)
+
+
+def test_many_products_are_compiled(compiled: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = build("Sum((x[i]^2 + x[i+1]^2)^2, (i, 1, 2999))", engine="native").compiled()
+    x, v = np.linspace(1.0, 2.0, 3000), np.linspace(-1.0, 1.0, 3000)
+    numbers = sum(math.prod(node.shape) for node in objective.product_graph.nodes)
+    monkeypatch.setattr("optcli.objective.COMPILING", 40 * numbers)
+    product = objective.brief_hvp()
+    before = len(compiled)
+    results = [product(x, v) for _ in range(41)]
+    assert len(compiled) == before + 1
+    assert all((each == results[0]).all() for each in results[:40])
+    assert_agree(results[40], results[0], 1e-14, 1e-14)
+    again = objective.brief_hvp()  # what was asked before does not count
+    assert (again(x, v) == results[0]).all()
 
 
 def test_sums_keep_their_digits() -> None:

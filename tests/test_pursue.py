@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
+import optcli
+from optcli.optimize.auto import LONG
 from optcli.optimize.iterate import Iterate, Point
 from optcli.optimize.methods.gd import GradientDescent
 from optcli.optimize.methods.method import Method
 from optcli.optimize.problem import Counts, Problem
-from optcli.optimize.pursue import TURN, descended, pursue
+from optcli.optimize.pursue import TURN, Attempt, descended, pursue
 from optcli.optimize.solve import Result
 from optcli.optimize.status import Status
 from optcli.optimize.stop import Stop
@@ -108,6 +110,54 @@ def test_a_method_that_takes_too_long_is_followed_by_the_next() -> None:
     assert (exactly.result.status, len(exactly.legs)) == (Status.COMPLETED, 1)
 
 
+# the method of an attempt, its legs, its gradients, and whether its end is judged
+ATTEMPTS = {
+    "takes longer": (GradientDescent(1e-9), [("gd", 0), ("gd", 7)], 8, False),
+    "gives up": (Stuck(), [("stuck", 0), ("gd", 1)], 1, True),
+}
+
+
+@pytest.mark.parametrize(("first", "legs", "gradients", "judged"), ATTEMPTS.values(), ids=list(ATTEMPTS))
+def test_after_an_attempt_that_failed_the_next_method_begins_at_the_start(
+    first: Method, legs: list[tuple[str, int]], gradients: int, judged: bool
+) -> None:
+    counts, make = problems()
+    ends: list[Method] = []
+
+    def judge_and_note(problem: Problem, method: Method, result: Result) -> Judged:
+        ends.append(method)
+        return judge(problem, method, result)
+
+    start, stop, last = np.array([1.0, 0.5]), Stop(tol=1e-8), GradientDescent(0.1)
+    found = pursue([first, last], make, judge_and_note, start, stop, attempt=Attempt(7, start))  # type: ignore[arg-type]
+    assert [(leg.method, leg.begin) for leg in found.legs] == legs
+    assert ends == [*([first] if judged else []), last]
+    alone_counts, again = problems()
+    alone = pursue([last], again, judge, start, stop)  # type: ignore[arg-type]
+    assert found.end.verdict.kind == "minimum"
+    assert found.result.point.x.tobytes() == alone.result.point.x.tobytes()
+    assert counts.gradient == alone_counts.gradient + gradients
+    assert found.result.iterations == alone.result.iterations + legs[-1][1]
+
+
+def test_an_attempt_that_gets_there_is_the_end() -> None:
+    _, make = problems()
+    start = np.array([1.0, 0.5])
+    methods = [GradientDescent(0.2), Stuck()]
+    found = pursue(methods, make, judge, start, Stop(tol=1e-8), attempt=Attempt(60, start))  # type: ignore[arg-type]
+    assert (found.end.verdict.kind, len(found.legs)) == ("minimum", 1)
+
+
+def test_the_lowest_point_of_an_attempt_is_not_lost() -> None:
+    _, make = problems()
+    start, stop = np.array([1.0, 0.5]), Stop(tol=1e-8, iters=30)
+    methods = [GradientDescent(0.1), GradientDescent(1e-9)]
+    found = pursue(methods, make, judge, start, stop, attempt=Attempt(20, start))  # type: ignore[arg-type]
+    assert (found.result.status, len(found.legs)) == (Status.LIMIT, 2)
+    assert found.result.point.iteration == 20
+    assert found.result.point.value < found.result.iterate.value - 0.1
+
+
 def test_limits_hold_for_all_legs_together() -> None:
     counts, make = problems()
     stop = Stop(tol=1e-12, max_evals=200)
@@ -132,3 +182,26 @@ def test_an_escape_stays_within_the_bounds() -> None:
     x = descended(problem, Point.at(problem, 0, np.zeros(2)), np.array([0.0, 1.0]))
     assert x is not None
     assert -0.1 <= x[1] <= 0.2
+
+
+# ---- what auto takes for many variables
+
+LIGHT = "Sum((x[i]^2 + x[i+1]^2)^2 - 4*x[i] + 3, (i, 1, n-1))"
+HEAVY = "Sum(" + " + ".join(f"(x[i] - {k}.5)^2/{k + 2}" for k in range(12)) + ", (i, 1, n))"
+MANY: list[tuple[str, dict[str, Any], list[str]]] = [
+    (LIGHT, {"params": {"n": LONG}}, ["cg"]),
+    (LIGHT, {"params": {"n": LONG - 1}}, ["lbfgs"]),
+    (HEAVY, {"params": {"n": LONG}}, ["lbfgs"]),
+    (LIGHT, {"params": {"n": LONG}, "iters": 3}, ["lbfgs"]),  # all its updates are one method's
+    (LIGHT, {"params": {"n": LONG}, "iters": 3, "tol": 1e-30}, ["cg"]),
+    (LIGHT, {"params": {"n": LONG}, "bounds": "x=0:3"}, ["lbfgsb"]),
+    (LIGHT, {"params": {"n": LONG}, "starts": 2, "max_evals": 40}, ["lbfgs"]),
+    ("variably_dimensioned", {"params": {"n": 100_000}, "max_evals": 400}, ["cg", "lbfgs"]),  # cg gets no further
+]
+
+
+@pytest.mark.parametrize(("text", "more", "legs"), MANY)
+def test_auto_tries_conjugate_gradients_on_long_light_vectors(text: str, more: dict[str, Any], legs: list[str]) -> None:
+    outcome = optcli.minimize(text, every=0, **({"start": "x=2"} if "Sum" in text else {}), **more)
+    assert [leg.method for leg in outcome.legs] == legs
+    assert outcome.preview.method == legs[0]

@@ -29,6 +29,13 @@ ENDED = (Status.CONVERGED, *GIVES_UP)
 LASTING = ("unbounded", "nonfinite")  # verdicts that no further leg could better
 
 
+class Attempt(NamedTuple):
+    """The first method has so many updates to converge in; if it does not, the next one begins from the origin."""
+
+    updates: int
+    origin: Array  # shape (n,)
+
+
 class Leg(NamedTuple):
     """A method at work from an iterate on, and why it was its turn."""
 
@@ -106,10 +113,12 @@ def pursue(
     escape: bool = False,
     why: str = "",
     course: Course | None = None,
+    attempt: Attempt | None = None,
 ) -> Pursuit[E]:
     """Minimize by the first method; by the next one where it gives up at what is no minimum; past saddles if `escape`.
 
-    The problems of `problem_for` share their counts. `judge` says what the reported point of a result is; from the
+    An `attempt` that takes longer is not judged; one that fails leaves nothing but the lowest point so far. The
+    problems of `problem_for` share their counts. `judge` says what the reported point of a result is; from the
     `direction` of its verdict, shape (n,), an escape begins. With a `course` that has legs, the run goes on from there.
     """
     course = Course() if course is None else course
@@ -117,18 +126,31 @@ def pursue(
     problem = problem_for(method)
     if not course.legs:
         course.legs.append(Leg(method.name, 0, why))
+
+    def handed_on(result: Result, x: Array, why: str) -> Iterate:
+        nonlocal method, problem
+        course.turn += 1
+        method = methods[course.turn]
+        problem = problem_for(method)
+        course.legs.append(Leg(method.name, result.iterations, why))
+        return _from(problem, method, x, result, result.iterations)
+
     began, seconds = stop.clock(), 0.0
     looked = isinstance(start, Iterate) and start.iteration > course.legs[-1].begin + EARLY  # in the run before
     while True:
-        early = not looked and _looks(methods, problem, course)
+        trying = attempt if course.turn == 0 else None
+        early = trying is None and not looked and _looks(methods, problem, course)
         waiting = course.turn + 1 < len(methods) and stop.judges
-        turn = _turn(method, problem, course, early) if waiting else None
+        turn = _turn(method, problem, course, early, trying) if waiting else None
         result = solve(problem, method, start, replace(stop, used=stop.used + stop.clock() - began, turn=turn), watch)
         seconds += result.seconds
         stop = replace(stop, scale=result.scale)  # that of the first start, for all legs
         looked = False
         if early and turn is not None and _turned(result, turn) and not _banded(problem, result.iterate.x):
             start, looked = result.iterate, True
+            continue
+        if trying is not None and turn is not None and _turned(result, turn):
+            start = handed_on(result, trying.origin, f"{method.name} was not there so soon: from the start again")
             continue
         end = judge(problem, method, result)
         verdict = end.verdict
@@ -147,11 +169,8 @@ def pursue(
             course.legs.append(Leg(method.name, result.iterations + 1, f"escaped from a {verdict.kind}"))
             start = _from(problem, method, lower_point, result, result.iterations + 1)
         elif not done and end.status in GIVES_UP and course.turn + 1 < len(methods):
-            course.turn += 1
-            given_up, method = method.name, methods[course.turn]
-            problem = problem_for(method)
-            course.legs.append(Leg(method.name, result.iterations, f"{given_up} got no further"))
-            start = _from(problem, method, result.point.x, result, result.iterations)
+            origin = result.point.x if trying is None else trying.origin
+            start = handed_on(result, origin, f"{method.name} got no further")
         else:
             return Pursuit(replace(result, seconds=seconds), end, tuple(course.legs))
 
@@ -196,11 +215,13 @@ def _looks(methods: Sequence[Method], problem: Problem, course: Course) -> bool:
     return any(method.curved for method in following) and problem.curved and problem.size > DENSE
 
 
-def _turn(method: Method, problem: Problem, course: Course, early: bool) -> int:
+def _turn(method: Method, problem: Problem, course: Course, early: bool, trying: Attempt | None) -> int:
     """The number of updates that ends the leg where others wait; `early`: to look whether the next one has factors.
 
     Newton's method goes along a bent valley of many variables in thousands of steps, which others do at less cost.
     """
+    if trying is not None:
+        return course.legs[-1].begin + trying.updates
     early = early or (method.curved and problem.size > DENSE)
     return course.legs[-1].begin + (EARLY if early else TURN)
 

@@ -18,10 +18,13 @@ from optcli.engine.native import llvm
 from optcli.engine.native.emit import Code, Emitter, Place
 from optcli.engine.native.lines import finish
 from optcli.engine.native.program import SCALARS, VIRTUAL, Phase, Program, program
+from optcli.engine.numpy_engine import Plan
 from optcli.threads import share, threads
 
 Array = NDArray[np.float64]
 PIECE = 1024  # blocks that one call runs at most: some milliseconds, so that signals are seen in time
+DOUBTS = 20  # results that are not finite, after which the code with masked products is worth being compiled
+LIGHT = 10_000_000  # numbers that an evaluation makes, up to which the numpy engine is asked about such results
 SHARED = 32  # blocks from which on a loop is shared among threads
 
 
@@ -191,13 +194,16 @@ class NativePlan:
 class Evaluator:
     """A graph at flat vectors: by the quick code where its results are finite, else by the code with masked products.
 
-    Raises RuntimeError where LLVM refuses.
+    That takes a while to compile: the first times the numpy engine, which has the same rule, tells whether its results
+    would be finite, and gives its own where they would not. Raises RuntimeError where LLVM refuses.
     """
 
     def __init__(self, graph: Graph, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> None:
         self._made = graph, inputs, outputs
         self.masked = False  # whether the quick code was given up for the other one
         self._quick = self._plan = NativePlan(graph, inputs, outputs, masked=not chained(graph), watch=True)
+        light = sum(math.prod(node.shape) for node in graph.nodes) <= LIGHT
+        self._doubts = self._most_doubts = DOUBTS if light else 0
 
     def load(self) -> None:
         """Compile now rather than at the first call."""
@@ -210,22 +216,43 @@ class Evaluator:
 
     def unmask(self) -> None:
         """Begin anew with the quick code."""
-        self._plan, self.masked = self._quick, False
+        self._plan, self.masked, self._doubts = self._quick, False, self._most_doubts
 
     @cached_property
     def _slow(self) -> NativePlan:
         return NativePlan(*self._made, masked=True)
+
+    @cached_property
+    def _reference(self) -> Plan:
+        return Plan(self._made[0])
 
     def __call__(self, *inputs: Array) -> list[Array]:
         """New vectors, one for each group of outputs."""
         given = [np.ascontiguousarray(vector, dtype=np.float64) for vector in inputs]
         outputs = [np.empty(size) for size in self._plan.sizes]
         self._plan.into(given, outputs)
-        if not self._plan.masked and not self._plan.finite(outputs):
-            self._slow.into(given, outputs)
-            if self._slow.finite(outputs):  # it will be needed again
-                self.mask()
+        if self._plan.masked or self._plan.finite(outputs):
+            return outputs
+        if self._doubts:
+            self._doubts -= 1
+            told = self._told(given)
+            if not all(np.isfinite(vector).all() for vector in told):
+                return told
+        self._slow.into(given, outputs)
+        if self._slow.finite(outputs):  # it will be needed again
+            self.mask()
         return outputs
+
+    def _told(self, given: Sequence[Array]) -> list[Array]:
+        """What the numpy engine computes."""
+        graph, inputs, outputs = self._made
+        values: list[Any] = [None] * len(graph.inputs)
+        for vector, group in zip(given, inputs, strict=True):
+            sizes = [math.prod(graph.inputs[k].shape) for k in group]
+            for k, part in zip(group, np.split(vector, np.cumsum(sizes)[:-1]), strict=True):
+                values[k] = part.reshape(graph.inputs[k].shape)
+        results = self._reference(*values)
+        return [np.concatenate([np.ravel(results[k]) for k in group]) for group in outputs]
 
 
 def chained(graph: Graph) -> bool:

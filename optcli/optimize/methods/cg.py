@@ -13,7 +13,6 @@ from optcli.optimize.methods.method import Whole, Words, parameter
 from optcli.optimize.products import dot, norm
 
 FLOOR = 0.4  # η in the truncation of β, Hager & Zhang 2013 and CG_DESCENT from version 5 on
-LONGER = 100.0  # times the displacement before: the longest that is tried first, as slopes may collapse
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class ConjugateGradients(Descent):
 
     On a quadratic with line_search=exact the three are linear conjugate gradients and end in n steps. d = −g again
     after restart·n steps, and where d would not descend. The first trial of a step is α_{k-1}·g_{k-1}ᵀd_{k-1}/g_kᵀd_k,
-    which keeps the first-order change of f, Nocedal & Wright p. 59, at most a
-    hundred times the displacement before.
+    which keeps the first-order change of f, Nocedal & Wright p. 59, but no longer than the displacement before: slopes
+    may collapse.
     """
 
     name = "cg"
@@ -67,8 +66,8 @@ class ConjugateGradients(Descent):
         slope = dot(following, trial.g)
         if not -np.inf < slope < 0.0:
             return self.forget(before)
-        alpha = trial.alpha * step.slope / slope
-        return np.array([since, min(alpha, LONGER * trial.alpha * norm(d) / norm(following))]), following
+        alpha = min(step.slope / slope, norm(d) / norm(following)) * trial.alpha
+        return np.array([since, alpha]), following
 
     def coefficient(self, g: Array, after: Array, d: Array, y: Array) -> float:
         """β_k from g_k, g_{k+1}, d_k and y."""

@@ -29,12 +29,16 @@ CAUTION = 1e-6  # ε of Li & Fukushima, see Step.curvature
 
 @dataclass(eq=False)
 class Step:
-    """A step taken: from a point along d, shape (n,), where the slope gᵀd was known, to the trial."""
+    """A step taken: from a point along d, shape (n,), to the trial."""
 
     before: Point
     d: Array
-    slope: float
     trial: Trial
+
+    @cached_property
+    def slope(self) -> float:
+        """gᵀd before the step."""
+        return dot(self.before.gradient, self.d)
 
     @cached_property
     def s(self) -> Array:
@@ -77,7 +81,8 @@ class Descent(Method):
     """A method given by its memory, the direction that follows from it, and what a step changes in it.
 
     The state is (numbers, *memory), numbers = [steps in a row that gained nothing, smallest gradient norm so far, the
-    last yᵀs/yᵀy or 0, Q, C]. Q and C make a mean of |f| over the last steps, Hager & Zhang, ACM TOMS 32 (2006):
+    last yᵀs/yᵀy or 0, Q, C, lowest value so far]. Q and C make a mean of |f| over the last steps, Hager & Zhang, ACM
+    TOMS 32 (2006):
     Q ← 1 + 0.7·Q, C ← C + (|f| − C)/Q.
 
     A step gains something if it lowers the value by more than its rounding, or the smallest gradient norm. Rounding
@@ -110,9 +115,8 @@ class Descent(Method):
     def init(self, problem: Problem, start: Array) -> Iterate:
         """The evaluated start."""
         point = Point.at(problem, 0, problem.project(start))
-        return Iterate.start(
-            point, (np.array([0.0, point.gradient_norm, 0.0, 1.0, abs(point.value)]), *self.forget(point))
-        )
+        numbers = np.array([0.0, point.gradient_norm, 0.0, 1.0, abs(point.value), point.value])
+        return Iterate.start(point, (numbers, *self.forget(point)))
 
     def step(self, problem: Problem, iterate: Iterate) -> Iterate:
         """The iterate after one more step, or the same one under the next number once rounding has ended the run."""
@@ -134,9 +138,10 @@ class Descent(Method):
             low = found.lowest
             deepest = Point.of(problem, point.iteration + 1, low.x, low.f, low.g)
             return Iterate(after, iterate.state, lower(iterate.best, deepest))
-        step = Step(point, d, found.slope, trial)
+        step = Step(point, d, trial)
+        step.slope = found.slope
         memory = self.learn(memory, step)
-        return iterate.then(after, (_numbers(numbers, iterate, after, step), *memory))
+        return iterate.then(after, (_numbers(numbers, after, step), *memory))
 
 
 def line_search(default: str) -> Any:
@@ -164,12 +169,12 @@ def _steepest(point: Point, scale: float) -> tuple[Array, float]:
     return (-point.gradient, alpha) if size < HUGE else (-point.gradient / size, alpha * size)
 
 
-def _numbers(numbers: Array, iterate: Iterate, after: Point, step: Step) -> Array:
-    idle, smallest, scale, weight, size = numbers
-    best = iterate.best
-    gains = best is None or after.value < best.value - NOISE * abs(best.value) or after.gradient_norm < smallest
+def _numbers(numbers: Array, after: Point, step: Step) -> Array:
+    idle, smallest, scale, weight, size, lowest = numbers
+    gains = after.value < lowest - NOISE * abs(lowest) or after.gradient_norm < smallest
     if step.curvature:
         scale = step.curvature / step.yy
     weight = 1.0 + DECAY * weight
     size += (abs(after.value) - size) / weight
-    return np.array([0.0 if gains else idle + 1.0, min(smallest, after.gradient_norm), scale, weight, size])
+    idle, smallest, lowest = 0.0 if gains else idle + 1.0, min(smallest, after.gradient_norm), min(lowest, after.value)
+    return np.array([idle, smallest, scale, weight, size, lowest])
