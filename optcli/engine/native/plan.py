@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optcli.autograd.graph import Graph, Node
-from optcli.autograd.ops import chain
+from optcli.autograd.ops import Op, chain
 from optcli.autograd.products import Contract
 from optcli.engine.native import llvm
 from optcli.engine.native.emit import Code, Emitter, Place
@@ -24,8 +24,10 @@ from optcli.threads import share, threads
 Array = NDArray[np.float64]
 PIECE = 1024  # blocks that one call runs at most: some milliseconds, so that signals are seen in time
 DOUBTS = 20  # results that are not finite, after which the code with masked products is worth being compiled
-LIGHT = 10_000_000  # numbers that an evaluation makes, up to which the numpy engine is asked about such results
+LIGHT = 10_000_000  # arithmetic operations up to which the numpy engine is asked about such results
 SHARED = 32  # blocks from which on a loop is shared among threads
+WORTH = 6_000_000  # arithmetic operations from which on it gains more time than handing it over takes, some 0.3 ms
+CALL = 15  # of them take as long as a function of the C library
 
 
 class NativePlan:
@@ -93,7 +95,8 @@ class NativePlan:
         self.at = ctypes.c_void_p(self.table.ctypes.data)
         self._run: dict[str, Callable[..., None]] = {}
         self.most_blocks = max((kernel.blocks for kernel in self.code.loops.values()), default=0)
-        self._at_once = self.program.alone and self.most_blocks < SHARED
+        self._worth = _work(self.graph) >= WORTH
+        self._at_once = self.program.alone and not (self._worth and self.most_blocks >= SHARED)
         if self._at_once:
             self.function("evaluate")  # looked up now rather than at the first evaluation
 
@@ -165,7 +168,7 @@ class NativePlan:
 
     def _blocks(self, name: str, blocks: int, parallel: bool) -> None:
         run = self.function(name, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        workers = threads() if parallel and blocks >= SHARED else 1
+        workers = threads() if parallel and self._worth and blocks >= SHARED else 1
         piece = max(1, min(PIECE, -(-blocks // workers)))
         begins = range(0, blocks, piece)
         share(len(begins), lambda k: run(self.at, begins[k], min(begins[k] + piece, blocks)), workers)
@@ -202,8 +205,7 @@ class Evaluator:
         self._made = graph, inputs, outputs
         self.masked = False  # whether the quick code was given up for the other one
         self._quick = self._plan = NativePlan(graph, inputs, outputs, masked=not chained(graph), watch=True)
-        light = sum(math.prod(node.shape) for node in graph.nodes) <= LIGHT
-        self._doubts = self._most_doubts = DOUBTS if light else 0
+        self._doubts = self._most_doubts = DOUBTS if _work(graph) <= LIGHT else 0
 
     def load(self) -> None:
         """Compile now rather than at the first call."""
@@ -253,6 +255,12 @@ class Evaluator:
                 values[k] = part.reshape(graph.inputs[k].shape)
         results = self._reference(*values)
         return [np.concatenate([np.ravel(results[k]) for k in group]) for group in outputs]
+
+
+def _work(graph: Graph) -> int:
+    """Arithmetic operations that an evaluation takes as long as."""
+    operations = [node for node in graph.nodes if isinstance(node.op, Op)]
+    return sum(math.prod(node.shape) * (1 if node.op.exact else CALL) for node in operations)
 
 
 def chained(graph: Graph) -> bool:
