@@ -94,31 +94,32 @@ def prepared(text: str, **settings: Any) -> Callable[..., Any]:
 
     Called with a function it shows that all starting points, round by round.
     """
+    from optcli import local_runs, starts
     from optcli import run as running
-    from optcli import starts
 
     given: list[Any] = []
-    whole = starts.many
+    whole = local_runs.LocalRuns
 
     def kept(*arguments: Any) -> Any:
         given.append(arguments)
         return whole(*arguments)
 
-    starts.many = kept
+    local_runs.LocalRuns = kept
     try:
         running.minimize(text, **settings)
     finally:
-        starts.many = whole
-    (ready, stop, methods, problems, *rest) = given[0]
+        local_runs.LocalRuns = whole
+    (_, _, methods, problems, *_) = given[0]
 
     def search(see: Callable[[Any], object] | None = None) -> Any:
         problems.begin(Counts())
+        runs = whole(*given[0])
         if see is None:
-            return whole(ready, stop, methods, problems, *rest)
+            return starts.many(runs)
         problem, batch = problems.of(methods[0]), problems.of(methods[0]).batch
         problem.batch = lambda method, points, *more: see(points.copy()) or batch(method, points, *more)
         try:
-            return whole(ready, stop, methods, problems, *rest)
+            return starts.many(runs)
         finally:
             del problem.batch
 
