@@ -170,7 +170,8 @@ def pursue(
             start = _from(problem, method, lower_point, result, result.iterations + 1)
         elif not done and end.status in GIVES_UP and course.turn + 1 < len(methods):
             origin = result.point.x if trying is None else trying.origin
-            start = handed_on(result, origin, f"{method.name} got no further")
+            again = "" if trying is None else ": from the start again"
+            start = handed_on(result, origin, f"{method.name} got no further{again}")
         else:
             return Pursuit(replace(result, seconds=seconds), end, tuple(course.legs))
 
