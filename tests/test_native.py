@@ -260,7 +260,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_the_first_results_that_are_not_finite_need_no_other_code(compiled: list[int]) -> None:
     objective = build("Sum(exp(x[i]) + sqrt(y[i])^4, (i, 1, 3000))", engine="native").compiled()
-    fine, far = np.ones(6000), np.full(6000, 1e4)
+    fine, far = np.ones(6000), np.linspace(0.1, 1e4, 6000)
     objective.value_and_gradient(fine)
     told = [objective.value_and_gradient(far) for _ in range(DOUBTS)]
     assert len(compiled) == 1
@@ -268,7 +268,7 @@ def test_the_first_results_that_are_not_finite_need_no_other_code(compiled: list
     assert len(compiled) == 2
     for value, slope in told[:-1]:
         assert_agree(value, told[-1][0], 0.0)
-        assert_agree(slope, told[-1][1], 1e-15)
+        assert_agree(slope, told[-1][1], 0.0)
     assert objective.masked() == ()
 
 

@@ -198,7 +198,7 @@ class Evaluator:
     """A graph at flat vectors: by the quick code where its results are finite, else by the code with masked products.
 
     That takes a while to compile: the first times the numpy engine, which has the same rule, tells whether its results
-    would be finite, and gives its own where they would not. Raises RuntimeError where LLVM refuses.
+    would be finite; where they would not, they are as good as this. Raises RuntimeError where LLVM refuses.
     """
 
     def __init__(self, graph: Graph, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> None:
@@ -238,8 +238,8 @@ class Evaluator:
         if self._doubts:
             self._doubts -= 1
             told = self._told(given)
-            if not all(np.isfinite(vector).all() for vector in told):
-                return told
+            if not all(np.isfinite(vector).all() for vector in told):  # what is finite here has its digits already
+                return [np.where(np.isfinite(ours), ours, other) for ours, other in zip(outputs, told, strict=True)]
         self._slow.into(given, outputs)
         if self._slow.finite(outputs):  # it will be needed again
             self.mask()
