@@ -20,6 +20,7 @@ from optcli.objective import Objective
 
 Array = NDArray[np.float64]
 TRIES = 64  # seeded points that are tried where a default start is not finite
+TRYING = 3_000_000_000  # numbers that are computed for it at most: some seconds
 RADII = (1.0, 0.1, 10.0, 3.0)  # of the boxes around the default they are drawn from, in turn
 
 
@@ -67,8 +68,8 @@ def named_bounds(bounds: tuple[Array, Array] | None, layout: Layout) -> dict[str
 def finite_start(objective: Objective, start: Array, seed: int, box: tuple[Array, Array] | None) -> tuple[Array, int]:
     """A start with finite value and gradient near a default one, and how many seeded points were tried for it.
 
-    Points are drawn from boxes around the default of several radii, within the bounds. The default comes back if none
-    is finite.
+    Points are drawn from boxes around the default of several radii, within the bounds; fewer where an evaluation takes
+    long. The default comes back if none is finite.
     """
 
     def fine(x: Array) -> bool:
@@ -78,7 +79,7 @@ def finite_start(objective: Objective, start: Array, seed: int, box: tuple[Array
     if fine(start):
         return start, 0
     random = np.random.default_rng(seed)
-    for k in range(TRIES):
+    for k in range(min(TRIES, max(1, TRYING // objective.work))):
         x = start + RADII[k % len(RADII)] * random.uniform(-1.0, 1.0, start.size)
         if box is not None:
             x = np.clip(x, *box)

@@ -17,6 +17,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from optcli import library
+from optcli.build import build
 from optcli.config import (
     CONFIG_KEYS,
     SETTINGS,
@@ -35,6 +36,8 @@ from optcli.config import (
 from optcli.config.layers import Given
 from optcli.config.points import split
 from optcli.errors import ConfigError
+from optcli.objective import Objective
+from optcli.points import finite_start
 
 INF = math.inf
 
@@ -608,3 +611,17 @@ def test_a_positional_start_is_the_users_whatever_the_library_says() -> None:
     config = resolve(from_flags({"start": ("5,5",)}), library.get("rosenbrock").layer())
     assert config.origins["start"] == "flag --start"
     assert [entry.value for entry in config.start] == [5.0, 5.0]
+
+
+@pytest.mark.parametrize(("room", "tried"), [(10**12, 64), (27, 27), (0, 1)])
+def test_fewer_starts_are_tried_where_an_evaluation_takes_long(
+    room: int, tried: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective = build("Sum(log(x[i]) + log(-x[i]), (i, 1, 50))", {})
+    monkeypatch.setattr("optcli.points.TRYING", room * objective.work)
+    asked = []
+    inner = Objective.value_and_gradient
+    monkeypatch.setattr(Objective, "value_and_gradient", lambda self, x: (asked.append(x), inner(self, x))[1])
+    start, used = finite_start(objective, np.ones(50), 0, None)
+    assert (len(asked), used) == (1 + tried, 0)
+    assert start.tolist() == [1.0] * 50
