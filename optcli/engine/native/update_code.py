@@ -6,8 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from optcli.autograd import ops
 from optcli.autograd.graph import Builder, Constant, Graph, Node
+from optcli.autograd.ops import Op
 from optcli.engine.native.lines import Lines, double, elementwise
 
 if TYPE_CHECKING:
@@ -60,6 +63,13 @@ class Step(NamedTuple):
         return [found[node] for node in outputs]
 
 
+# max and min that keep a NaN of the first argument alone, in one instruction of the processor. The second one is NaN
+# only where the first is or x is infinite, which ends a run whatever the measure.
+_KEPT = "{y}.c = fcmp ogt double {1}, {0}\n{y} = select i1 {y}.c, double {1}, double {0}"
+AT_LEAST = Op("at least", np.maximum, None, native=_KEPT)
+AT_MOST = Op("at most", np.minimum, None, native=_KEPT.replace("ogt", "olt"))
+
+
 def step_of(update: Update, states: int, bounded: bool) -> Step:
     """A method's update, traced with one entry's nodes; bounds enter the projection and the measure."""
     builder = Builder()
@@ -68,12 +78,12 @@ def step_of(update: Update, states: int, bounded: bool) -> Step:
     x, g, i, lower, upper, *state = inputs
 
     def project(point: Any) -> Any:
-        return ops.smallest(ops.largest(point, lower), upper) if bounded else point
+        return AT_MOST(AT_LEAST(point, lower), upper) if bounded else point
 
     after, displacement = update(tuple(state), x, g, i)
     moved = project(x + displacement)
     # x − P(x − g), as Problem.projected_gradient computes it
-    measure = ops.abs_(ops.smallest(ops.largest(g, x - upper), x - lower) if bounded else g)
+    measure = ops.abs_(AT_MOST(ops.largest(g, x - upper), x - lower) if bounded else g)
     outputs = [part if isinstance(part, Node) else builder.constant(part) for part in (moved, measure, *after)]
     return Step(Graph.of(inputs, outputs))
 
