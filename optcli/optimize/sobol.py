@@ -70,7 +70,7 @@ class Sobol:
         k = np.arange(self._taken, self._taken + count)
         self._taken += count
         gray = k ^ k >> 1  # the order of Antonov & Saleev 1979, point k at once from the bits of its Gray code
-        state = np.tile(self._shift, (count, 1))
+        state = np.repeat(self._shift[:, None], count, axis=1)
         for bit in range(int(self._taken).bit_length()):
-            state ^= -(gray >> bit & 1)[:, None] & self._numbers[:, bit]  # all bits of −1 are set
-        return np.hstack([(state + 0.5) / (1 << BITS), self._random.uniform(size=(count, self._others))])
+            state ^= -(gray >> bit & 1) & self._numbers[:, bit, None]  # all bits of −1 are set
+        return np.hstack([(state.T + 0.5) / (1 << BITS), self._random.uniform(size=(count, self._others))])

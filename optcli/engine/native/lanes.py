@@ -82,8 +82,9 @@ class Lanes:
         lower, upper = (end.ctypes.data for end in loop.bounds or (starts, starts))
         counts = np.zeros(STARTS + 1, dtype=np.int64)
         blocks = self._blocks(starts, rows)
+        width = rows.lanes
         for block in blocks:
-            counts[ACTIVE] = rows.lanes
+            counts[ACTIVE] = width
             self._begin(block.ctypes.data, counts.ctypes.data, lower, upper)
         out = np.ascontiguousarray(np.concatenate(blocks, axis=1)[:, :m])
         whole = out.view(np.int64)
@@ -121,9 +122,10 @@ class Lanes:
     def _blocks(self, starts: Array, rows: Rows) -> list[Array]:
         """The starts in the rows of blocks; lanes without a start have the first one of their block."""
         made = []
-        for begin in range(0, len(starts), rows.lanes):
-            part = starts[begin : begin + rows.lanes]
-            block = np.zeros((rows.many, rows.lanes))
+        many, lanes = rows.many, rows.lanes
+        for begin in range(0, len(starts), lanes):
+            part = starts[begin : begin + lanes]
+            block = np.zeros((many, lanes))
             block[: rows.n, : len(part)] = part.T
             block[: rows.n, len(part) :] = part[:1].T
             made.append(block)
@@ -143,9 +145,10 @@ class Lanes:
         numbers = np.zeros(SCALE)
         numbers[[TARGET, TOLERANCE, RELATIVE]] = limits.target, limits.tolerance, limits.relative
         blocks, counts = [], []
-        for begin in range(0, going.shape[1], rows.lanes):
-            part = going[:, begin : begin + rows.lanes]
-            block = np.zeros((rows.many, rows.lanes))
+        many, width = rows.many, rows.lanes
+        for begin in range(0, going.shape[1], width):
+            part = going[:, begin : begin + width]
+            block = np.zeros((many, width))
             block[:, : part.shape[1]] = part
             blocks.append(block)
             counts.append(np.array([0, limits.until, 0, 0, part.shape[1], out.shape[1]], dtype=np.int64))
