@@ -13,7 +13,7 @@ from optcli.expr.graphs import graph_of
 from optcli.expr.parse import parse
 from optcli.expr.resolve import resolve
 from optcli.expr.syntax import Syntax
-from optcli.objective import Array, Objective, no_collection, signed
+from optcli.objective import Array, Objective, no_collection
 
 if TYPE_CHECKING:
     from optcli.library import Entry
@@ -146,14 +146,5 @@ def problem(
             return -f, -g
 
         value, both = negative, negative_both
-    return Problem(
-        objective.layout.size,
-        value,
-        both,
-        lower=lower,
-        upper=upper,
-        overflow=objective.overflowed,
-        product=signed(objective.hvp, maximize),
-        brief=lambda: signed(objective.brief_hvp(), maximize),
-        code=objective,
-    )
+    size, more = objective.layout.size, objective.beyond_gradients(maximize)
+    return Problem(size, value, both, lower=lower, upper=upper, **more)

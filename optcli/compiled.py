@@ -12,7 +12,6 @@ from optcli.autograd.gradient import gradient
 from optcli.autograd.graph import Graph
 from optcli.engine.native.loop import Loop
 from optcli.engine.native.stand import Limits, Spot, Stand
-from optcli.objective import signed
 from optcli.optimize.iterate import Array, Iterate, Point, all_finite
 from optcli.optimize.methods.first_order import FirstOrder
 from optcli.optimize.problem import PATIENCE, Problem
@@ -53,10 +52,7 @@ class CompiledProblem(Problem):
             self._evaluate,
             lower=lower,
             upper=upper,
-            overflow=objective.overflowed,
-            product=signed(objective.hvp, maximize),
-            brief=lambda: signed(objective.brief_hvp(), maximize),
-            code=objective,
+            **objective.beyond_gradients(maximize),
         )
         graph = objective.gradient_graph
         if maximize:

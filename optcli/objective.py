@@ -234,11 +234,26 @@ class Objective:
 
         It depends on nothing else that was asked, so that what a verdict says depends on its point alone.
         """
+        if not self._long or self._longest < LONG_IN_A_RUN:
+            return self.hvp
         few = COMPILING // _numbers(self.product_graph)
-        if not self._long or self._longest < LONG_IN_A_RUN or few < SEVERAL:
+        if few < SEVERAL:
             return self.hvp
         asked = itertools.count()
         return lambda x, v: self._by_numpy(x, v) if next(asked) < few else self.hvp(x, v)
+
+    def beyond_gradients(self, maximize: bool) -> dict[str, Any]:
+        """What a Problem asks of an objective, or of its negative, besides values and gradients: keywords for it."""
+
+        def signed(product: Product) -> Product:
+            return (lambda x, v: -product(x, v)) if maximize else product
+
+        return {
+            "overflow": self.overflowed,
+            "product": signed(self.hvp),
+            "brief": lambda: signed(self.brief_hvp()),
+            "code": self,
+        }
 
     def hessian(self, x: Array) -> Array:
         """The Hessian, shape (size, size), by one product for each column."""
@@ -252,11 +267,6 @@ class Objective:
 
 def _numbers(graph: Graph) -> int:
     return sum(math.prod(node.shape) for node in graph.nodes)
-
-
-def signed(product: Product, maximize: bool) -> Product:
-    """The product with the Hessian of the function that is minimized."""
-    return (lambda x, v: -product(x, v)) if maximize else product
 
 
 @contextmanager

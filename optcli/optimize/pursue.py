@@ -127,8 +127,11 @@ def pursue(
     if not course.legs:
         course.legs.append(Leg(method.name, 0, why))
 
-    def handed_on(result: Result, x: Array, why: str) -> Iterate:
+    def handed_on(result: Result, why: str) -> Iterate:
         nonlocal method, problem
+        x = result.point.x
+        if attempt is not None and course.turn == 0:
+            x, why = attempt.origin, f"{why}: from the start again"
         course.turn += 1
         method = methods[course.turn]
         problem = problem_for(method)
@@ -146,11 +149,12 @@ def pursue(
         seconds += result.seconds
         stop = replace(stop, scale=result.scale)  # that of the first start, for all legs
         looked = False
-        if early and turn is not None and _turned(result, turn) and not _banded(problem, result.iterate.x):
+        turned = turn is not None and _turned(result, turn)
+        if turned and early and not _banded(problem, result.iterate.x):
             start, looked = result.iterate, True
             continue
-        if trying is not None and turn is not None and _turned(result, turn):
-            start = handed_on(result, trying.origin, f"{method.name} was not there so soon: from the start again")
+        if turned and trying is not None:
+            start = handed_on(result, f"{method.name} was not there so soon")
             continue
         end = judge(problem, method, result)
         verdict = end.verdict
@@ -169,9 +173,7 @@ def pursue(
             course.legs.append(Leg(method.name, result.iterations + 1, f"escaped from a {verdict.kind}"))
             start = _from(problem, method, lower_point, result, result.iterations + 1)
         elif not done and end.status in GIVES_UP and course.turn + 1 < len(methods):
-            origin = result.point.x if trying is None else trying.origin
-            again = "" if trying is None else ": from the start again"
-            start = handed_on(result, origin, f"{method.name} got no further{again}")
+            start = handed_on(result, f"{method.name} got no further")
         else:
             return Pursuit(replace(result, seconds=seconds), end, tuple(course.legs))
 
